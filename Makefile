@@ -1,0 +1,45 @@
+# Every target sets up what it needs: `make demo` and `make test` work on a fresh clone with
+# Python 3.11 or newer, make and a shell.
+
+PYTHON ?= python3
+BIN := .venv/bin
+MTA := $(BIN)/mta
+
+.PHONY: help install demo run test lint types check bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/installed ## make .venv with Mailwright and its tools
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Mailwright needs Python 3.11 or newer; run: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: install ## send mail end to end through a local receiver and show what happened
+	@$(MTA) demo
+
+run: install ## serve with ./mta.toml
+	$(MTA) --config mta.toml serve
+
+test: install ## run the tests; names what it skips and why
+	$(BIN)/pytest
+
+lint: install ## check format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install ## check types
+	$(BIN)/mypy
+
+check: lint types test ## everything that has to be green before a commit
+
+bench: install ## measure messages per second and CPU per 1,000 messages
+	$(BIN)/python -m benchmarks.delivery
+
+clean: ## remove what the other targets made
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
