@@ -1,0 +1,123 @@
+"""A receiving server that only counts: every command is accepted, every message dropped.
+
+Run as a process of its own: `python -m benchmarks.sink`. Prints its port on the first line; answers
+each line on standard input with a JSON line of its counters ("reset" empties them first).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+
+_NUMBER = re.compile(rb"\r\nX-Number: (\d+)\r\nX-Sent: (\d+)\r\n")
+_REPLIES = {
+    b"EHLO": b"250-sink.test\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250 8BITMIME\r\n",
+    b"DATA": b"354 go ahead\r\n",
+    b"QUIT": b"221 bye\r\n",
+}
+
+
+@dataclass
+class Counters:
+    """What has arrived."""
+
+    messages: int = 0
+    recipients: int = 0
+    duplicates: int = 0
+    signatures: int = 0
+    connections: int = 0
+    last_ns: int = 0
+    seen: set[int] = field(default_factory=set)
+    latencies_ms: list[float] = field(default_factory=list)
+
+    def take(self, message: bytes) -> None:
+        """Count one message."""
+        self.last_ns = time.time_ns()
+        self.messages += 1
+        head = message[: message.find(b"\r\n\r\n") + 2]
+        self.signatures += head.count(b"DKIM-Signature:")
+        match = _NUMBER.search(head)
+        if match is None:
+            return
+        number = int(match.group(1))
+        if number in self.seen:
+            self.duplicates += 1
+        self.seen.add(number)
+        self.latencies_ms.append((self.last_ns - int(match.group(2))) / 1e6)
+
+    def report(self) -> dict[str, object]:
+        """Return the figures as JSON values."""
+        ordered = sorted(self.latencies_ms) or [0.0]
+        return {
+            "messages": self.messages,
+            "recipients": self.recipients,
+            "unique": len(self.seen),
+            "duplicates": self.duplicates,
+            "signatures": self.signatures,
+            "connections": self.connections,
+            "last_ns": self.last_ns,
+            "delivered_p50_ms": round(ordered[len(ordered) // 2], 1),
+            "delivered_p99_ms": round(ordered[int((len(ordered) - 1) * 0.99)], 1),
+        }
+
+
+class Receiver(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, counters: Counters) -> None:
+        self.counters = counters
+        self.buffer = bytearray()
+        self.in_data = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.counters.connections += 1
+        transport.write(b"220 sink.test ESMTP\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        answers = []
+        while True:
+            end = self.buffer.find(b"\r\n.\r\n" if self.in_data else b"\r\n")
+            if end < 0:
+                break
+            piece = bytes(self.buffer[:end])
+            del self.buffer[: end + (5 if self.in_data else 2)]
+            answers.append(self.message(piece) if self.in_data else self.command(piece))
+        if answers:
+            self.transport.write(b"".join(answers))
+
+    def message(self, piece: bytes) -> bytes:
+        self.in_data = False
+        self.counters.take(piece)
+        return b"250 2.0.0 taken\r\n"
+
+    def command(self, line: bytes) -> bytes:
+        verb = line[:4].upper()
+        self.in_data = verb == b"DATA"
+        self.counters.recipients += verb == b"RCPT"
+        return _REPLIES.get(verb, b"250 2.0.0 ok\r\n")
+
+
+async def serve() -> None:
+    """Listen on a free port of 127.0.0.1 until standard input ends."""
+    counters = Counters()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Receiver(counters), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    commands = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    while line := await commands.readline():
+        if line.strip() == b"reset":
+            counters.__init__()  # type: ignore[misc]
+        print(json.dumps(counters.report()), flush=True)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
