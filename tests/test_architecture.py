@@ -27,8 +27,9 @@ OWNERS = {
     "rich": ("mta.cli.output",),
     "sqlite_utils": ("storage.database", "storage.migrations"),
     "starlette": ("control_api",),
-    "uvicorn": ("mta.daemon",),
+    "uvicorn": ("mta.http_server",),
     "uvloop": ("mta.daemon",),
+    "yarl": ("control_api.http_client",),
 }
 """Third-party package -> the modules (or packages) where its types and exceptions may appear."""
 
