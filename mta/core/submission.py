@@ -1,0 +1,128 @@
+"""What a client asks, and what the queue makes of it: the pure half of accepting mail.
+
+Every door (SMTP, API) builds a Submission; storage/submissions.accept reads the facts, calls
+prepare, and writes the result in one transaction. Not here: whether the tenant may send as that
+domain, which storage knows.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mta.core.disposition import Why
+from mta.core.envelope import Envelope, Priority, Recipient
+from mta.core.event import Event, EventKind, JsonValue
+from mta.core.message import HeaderFacts, Message
+
+
+class Door(enum.Enum):
+    """Where a submission came in."""
+
+    SMTP = "smtp"
+    API = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One message that a client asks to send.
+
+    Attributes:
+        public_id: the email's id, "em_...", made by the door so that Received can name it.
+        tenant_id: whose mail it is.
+        door: where it came in.
+        envelope: return path and recipients.
+        message: the bytes to deliver.
+        header: what they say.
+        priority: transactional goes ahead of bulk inside a site.
+        send_at: not before this time (aware, UTC); None is now.
+        tags: names and values, indexed and echoed in events.
+        metadata: echoed in events, not indexed; any JSON object.
+        batch_id: "bt_..." when it came in a batch, else "".
+    """
+
+    public_id: str
+    tenant_id: int
+    door: Door
+    envelope: Envelope
+    message: Message
+    header: HeaderFacts
+    priority: Priority = Priority.TRANSACTIONAL
+    send_at: datetime | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    batch_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptFacts:
+    """What storage knows at the moment of acceptance.
+
+    Attributes:
+        now: time of acceptance (aware, UTC).
+        suppressed: suppression key -> reason, for those recipients that are suppressed.
+    """
+
+    now: datetime
+    suppressed: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDraft:
+    """A queue entry to be written.
+
+    Attributes:
+        recipient: whom it is for.
+        due_at: when it may first be tried (aware, UTC).
+        why: why it waits.
+        suppressed_for: reason of the suppression that makes it final from the start, else "".
+    """
+
+    recipient: Recipient
+    due_at: datetime
+    why: Why
+    suppressed_for: str = ""
+
+    @property
+    def is_suppressed(self) -> bool:
+        """True when it is final at once and never attempted."""
+        return bool(self.suppressed_for)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission turned into queue entries and the first events of each, in the same order."""
+
+    entries: tuple[EntryDraft, ...]
+    events: tuple[Event, ...]
+
+
+def prepare(submission: Submission, facts: AcceptFacts) -> Prepared:
+    """Turn a submission into one entry and one event per distinct recipient.
+
+    Recipients that name the same mailbox (equal suppression keys) become one entry, the first.
+    """
+    due_at, why = facts.now, Why.NEW
+    if submission.send_at is not None and submission.send_at > facts.now:
+        due_at, why = submission.send_at, Why.SCHEDULED
+    entries: dict[str, EntryDraft] = {}
+    for recipient in submission.envelope.recipients:
+        key = recipient.address.key
+        if key not in entries:
+            # A suppression without a reason must still suppress.
+            reason = (facts.suppressed[key] or "unknown") if key in facts.suppressed else ""
+            entries[key] = EntryDraft(recipient, due_at, why, reason)
+    drafts = tuple(entries.values())
+    return Prepared(drafts, tuple(_first_event(draft, facts.now) for draft in drafts))
+
+
+def _first_event(draft: EntryDraft, now: datetime) -> Event:
+    recipient = str(draft.recipient.address)
+    if draft.is_suppressed:
+        return Event(EventKind.SUPPRESSED, now, recipient, {"reason": draft.suppressed_for})
+    data: dict[str, JsonValue] = {}
+    if draft.why is Why.SCHEDULED:
+        data["send_at"] = draft.due_at.isoformat(timespec="milliseconds")
+    return Event(EventKind.QUEUED, now, recipient, data)
