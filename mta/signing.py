@@ -1,0 +1,164 @@
+"""DKIM signatures, made at delivery so that the stored message never changes.
+
+dkimpy says which fields are signed. The arithmetic is OpenSSL's (dkim_keys.py) and the canonical
+forms are our own (core/canonical.py): dkimpy needs 25 times as long for a signature, and quadratic
+time for some bodies.
+
+Not here: keys (dkim_keys.py), and verifying, which only the tests do.
+Follows RFC 6376 5 with relaxed/relaxed, and RFC 8463. There is never an l= tag, which would let
+anybody append to the body, and no x= tag, because queues and readers may be slow.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Collection, Container, Sequence
+from datetime import datetime
+from pathlib import Path
+from stat import S_IRWXG, S_IRWXO
+
+from dkim import DKIM
+
+from mta.core.canonical import relaxed_header
+from mta.core.header_writer import fold, plain
+from mta.dkim_keys import KeyFileError, PrivateKey
+from storage.domains import DkimKeyRecord
+
+SIGNED: tuple[bytes, ...] = (
+    *DKIM.SHOULD,
+    b"list-unsubscribe-post",  # RFC 8058 4
+    b"feedback-id",  # Gmail counts complaints by it only where it is signed
+    b"cfbl-address",  # RFC 9477 3
+    b"cfbl-feedback-id",
+)
+"""Fields that are signed as often as they occur, in lower case (RFC 6376 5.4.1)."""
+OVERSIGNED = frozenset({b"from", b"reply-to", b"subject", b"date", b"message-id", b"to", b"cc"})
+"""Fields signed once more than they occur, as Gmail does: adding one breaks the signature."""
+
+_FIELD_END = re.compile(rb"\r\n(?![ \t])")
+
+
+class SigningError(Exception):
+    """No signature can be made, so the mail must wait; the message is one line for operators."""
+
+
+class Signer:
+    """Signs for any domain; reads a key file when it is first needed and again when it changes."""
+
+    def __init__(self, data_dir: Path, algorithms: Collection[str]) -> None:
+        """Take the directory that key files are relative to, and the algorithms to sign with."""
+        self._data_dir = data_dir
+        self._algorithms = frozenset(algorithms)
+        self._loaded: dict[str, tuple[tuple[int, int], PrivateKey]] = {}
+
+    def sign(
+        self,
+        header: bytes,
+        body_hash: bytes,
+        *,
+        domain: str,
+        keys: Sequence[DkimKeyRecord],
+        at: datetime,
+    ) -> bytes:
+        """Return the DKIM-Signature fields to put above the header, folded, each with its CRLF.
+
+        Args:
+            header: the header block as it will be sent, with or without its blank line.
+            body_hash: Message.body_hash, which is the same for both algorithms.
+            domain: the signing domain (d=), see key_domain.
+            keys: of that domain; each whose algorithm is enabled gives one signature.
+            at: time of signing (aware).
+
+        Raises:
+            SigningError: no such key, a key file that is missing, unreadable, open to others or not
+                the one that was recorded, or a header without From.
+        """
+        usable = [key for key in keys if key.algorithm in self._algorithms]
+        if not usable:
+            raise SigningError(f"{domain} has no key for {' or '.join(sorted(self._algorithms))}")
+        names, fields = _signed_fields(header)
+        signatures = []
+        for key in usable:
+            tags = _tags(domain, key, names, body_hash, at)
+            unsigned = relaxed_header(f"DKIM-Signature:{''.join(tags)} b=\r\n".encode())[:-2]
+            signature = self._private_key(key).sign(fields + unsigned)
+            signatures.append(fold("DKIM-Signature", [*tags, *_signature_tag(signature)]))
+        return "".join(signatures).encode()
+
+    def _private_key(self, record: DkimKeyRecord) -> PrivateKey:
+        path = self._data_dir / record.key_file
+        try:
+            key = self._load(path, record.key_file)
+        except OSError as error:
+            raise SigningError(f"{path}: {error.strerror}") from error
+        except KeyFileError as error:
+            raise SigningError(f"{path}: {error}") from error
+        if (key.algorithm, key.public_key) != (record.algorithm, record.public_key):
+            raise SigningError(
+                f"{path}: not the {record.algorithm} key whose public half is in DNS"
+            )
+        return key
+
+    def _load(self, path: Path, name: str) -> PrivateKey:
+        """Return the key of a file, from memory while neither its time nor its inode changes."""
+        status = path.stat()
+        if status.st_mode & (S_IRWXG | S_IRWXO):
+            raise KeyFileError("open to group or others; run chmod 600 on it")
+        version = (status.st_mtime_ns, status.st_ino)
+        loaded = self._loaded.get(name)
+        if loaded is None or loaded[0] != version:
+            loaded = self._loaded[name] = (version, PrivateKey.parse(path.read_bytes()))
+        return loaded[1]
+
+
+def key_domain(sender_domain: str, domains: Container[str]) -> str | None:
+    """Return the domain that signs for a sender's domain: itself, or its closest parent with keys.
+
+    A parent's signature is aligned with the sender in DMARC's relaxed mode (RFC 7489 3.1.1).
+
+    Args:
+        sender_domain: domain of the From address, A-label in lower case.
+        domains: those that have keys.
+
+    Returns:
+        None when no name of two labels or more is among them.
+    """
+    while "." in sender_domain:
+        if sender_domain in domains:
+            return sender_domain
+        sender_domain = sender_domain.partition(".")[2]
+    return None
+
+
+def _signed_fields(header: bytes) -> tuple[list[str], bytes]:
+    """Return the names for h= and the canonical fields that they stand for (RFC 6376 5.4.2).
+
+    Of several fields of one name, the lowest comes first.
+    """
+    found: dict[bytes, list[bytes]] = {name: [] for name in SIGNED}
+    for raw in _FIELD_END.split(header):
+        name = raw.partition(b":")[0].rstrip(b" \t").lower()
+        if name in found:
+            found[name].insert(0, relaxed_header(raw))
+    if not found[b"from"]:
+        raise SigningError("cannot sign: the header has no From field")
+    names: list[str] = []
+    for name, same in found.items():
+        names += [name.decode()] * (len(same) + (name in OVERSIGNED))
+    return names, b"".join(raw for same in found.values() for raw in same)
+
+
+def _tags(
+    domain: str, key: DkimKeyRecord, names: Sequence[str], body_hash: bytes, at: datetime
+) -> list[str]:
+    """Return all tags but b= as pieces that fold between names, never inside (RFC 6376 3.5)."""
+    return plain(
+        f"v=1; a={key.algorithm}; c=relaxed/relaxed; d={domain}; s={key.selector};"
+        f" t={int(at.timestamp())}; h={': '.join(names)}; bh={b64encode(body_hash).decode()};"
+    )
+
+
+def _signature_tag(signature: bytes) -> list[str]:
+    tag = f"b={b64encode(signature).decode()}"
+    return [f" {tag[start : start + 74]}" for start in range(0, len(tag), 74)]
