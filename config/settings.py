@@ -1,0 +1,277 @@
+"""mta.toml as frozen settings: one dataclass a table, one field a key, defaults included.
+
+Meaning, unit and default of every key stand in mta.toml at the root of the project; a test keeps
+the two equal. Reading single values is units.py, filling the dataclasses loader.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from config import units
+from config.loader import Entries, Overrides, Place, SettingsError, parse_toml, read_table
+from config.units import Endpoint
+from mta.core.network import IpNetwork
+from mta.core.pin import Pin
+from mta.core.retry import RetrySchedule
+
+__all__ = ["Endpoint", "Settings", "SettingsError", "find", "load", "parse"]
+
+Count = Annotated[int, units.integer(1, 1_000_000)]
+Port = Annotated[int, units.integer(1, 65_535)]
+Size = Annotated[int, units.size]
+Endpoints = Annotated[tuple[Endpoint, ...], units.several(units.endpoint)]
+Networks = Annotated[tuple[IpNetwork, ...], units.several(units.network)]
+OptionalDomain = Annotated[str, units.optional_domain]
+OptionalPath = Annotated[Path | None, units.optional_path]
+
+API_LISTEN = Endpoint("127.0.0.1", 8025)
+LOOPBACK: tuple[IpNetwork, ...] = (units.network("127.0.0.0/8"), units.network("::1"))
+PLACES = (Path("mta.toml"), Path("/etc/mta/mta.toml"))
+"""Where the configuration is looked for when no --config names it, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """[server]: who and where we are."""
+
+    hostname: Annotated[str, units.hostname] = field(default_factory=units.system_hostname)
+    data_dir: Annotated[Path, units.path] = Path("/var/lib/mta")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """[engine]: processes of `mta serve`."""
+
+    processes: Annotated[int | Literal["auto"], units.processes] = "auto"
+    shutdown_timeout: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """[api]: the HTTP control API; listen None switches it off."""
+
+    listen: Annotated[Endpoint | None, units.optional_endpoint] = API_LISTEN
+    public_url: Annotated[str, units.public_url] = ""
+    max_body_size: Size = 40 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """[smtp.submission]: the SMTP door for apps."""
+
+    listen: Endpoints = (Endpoint("127.0.0.1", 2525),)
+    tls_listen: Endpoints = ()
+    trusted_networks: Networks = LOOPBACK
+    require_tls_for_auth: bool = True
+    max_message_size: Size = 25 * 2**20
+    max_recipients: Count = 1000
+    max_connections: Count = 1000
+    max_connections_per_address: Count = 100
+    max_junk_commands: Count = 100
+    max_errors: Count = 20
+    max_auth_failures: Count = 3
+    command_timeout: timedelta = timedelta(minutes=5)
+    min_data_rate: Size = 500
+    session_timeout: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """[smtp.reports]: the SMTP door for bounce and complaint reports."""
+
+    listen: Endpoints = ()
+    domain: OptionalDomain = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """[smtp]: both doors."""
+
+    submission: Submission = Submission()
+    reports: Reports = Reports()
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """[tls]: our certificate for the SMTP doors, PEM files; both or neither."""
+
+    certificate: OptionalPath = None
+    key: OptionalPath = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """[dns]: whom to ask; no nameservers means those of /etc/resolv.conf."""
+
+    nameservers: Annotated[tuple[Endpoint, ...], units.several(units.nameserver)] = ()
+    timeout: timedelta = timedelta(seconds=5)
+    max_queries: Count = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """[delivery]: how mail goes out. Timeouts follow RFC 5321 4.5.3.2."""
+
+    port: Port = 25
+    allow_private_destinations: bool = False
+    ehlo_name: OptionalDomain = ""
+    prefer: Annotated[Literal["ipv6", "ipv4"], units.choice("ipv6", "ipv4")] = "ipv6"
+    max_connections: Count = 200
+    max_connections_per_site: Count = 20
+    max_messages_per_connection: Count = 100
+    max_recipients_per_transaction: Count = 100
+    max_ready_per_site: Count = 1000
+    connect_timeout: timedelta = timedelta(seconds=30)
+    greeting_timeout: timedelta = timedelta(minutes=5)
+    command_timeout: timedelta = timedelta(minutes=5)
+    data_timeout: timedelta = timedelta(minutes=3)
+    final_timeout: timedelta = timedelta(minutes=10)
+    idle_timeout: timedelta = timedelta(seconds=5)
+    retry: Annotated[
+        RetrySchedule,
+        Overrides({"factor": units.number(1, 10), "jitter": units.number(0, 1)}),
+    ] = field(default_factory=RetrySchedule)
+
+
+@dataclass(frozen=True, slots=True)
+class Dkim:
+    """[dkim]: which signatures go on; no algorithms signs nothing."""
+
+    algorithms: Annotated[
+        tuple[str, ...], units.several(units.choice("rsa-sha256", "ed25519-sha256"))
+    ] = ("rsa-sha256", "ed25519-sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """[policy]: what is accepted from our own clients."""
+
+    require_verified_domain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """[retention]: how long finished mail stays readable."""
+
+    bodies: Annotated[timedelta, units.duration_or_zero] = timedelta(days=1)
+    events: timedelta = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """[webhooks]: how events are posted to the app."""
+
+    allow_private_targets: Networks = ()
+    timeout: timedelta = timedelta(seconds=15)
+    concurrency: Count = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """[log]: lines on standard error."""
+
+    format: Annotated[Literal["plain", "json"], units.choice("plain", "json")] = "plain"
+    level: Annotated[str, units.choice("debug", "info", "warning", "error")] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every table of mta.toml."""
+
+    server: Server = field(default_factory=Server)
+    engine: Engine = Engine()
+    api: Api = Api()
+    smtp: Smtp = Smtp()
+    tls: Tls = Tls()
+    dns: Dns = Dns()
+    delivery: Delivery = Delivery()
+    dkim: Dkim = Dkim()
+    routing: Annotated[Mapping[str, Pin], Entries(key=units.route_domain, value=units.pin)] = field(
+        default_factory=dict
+    )
+    policy: Policy = Policy()
+    retention: Retention = Retention()
+    webhooks: Webhooks = Webhooks()
+    log: Log = Log()
+
+    @property
+    def submission(self) -> Submission:
+        """[smtp.submission]."""
+        return self.smtp.submission
+
+    @property
+    def reports(self) -> Reports:
+        """[smtp.reports]."""
+        return self.smtp.reports
+
+
+def find(explicit: Path | None) -> Path:
+    """Return the configuration file: the one named, else the first that exists of PLACES.
+
+    Raises:
+        SettingsError: none is there; names the places looked at.
+    """
+    candidates = PLACES if explicit is None else (explicit,)
+    for candidate in candidates:
+        if _is_there(candidate):
+            return candidate
+    places = " and ".join(str(candidate.absolute()) for candidate in candidates)
+    raise SettingsError(f"no configuration file: looked for {places}; name one with --config FILE")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True  # load() then says that it cannot be read
+
+
+def load(path: Path) -> Settings:
+    """Read a configuration file.
+
+    Raises:
+        SettingsError: unreadable, or its text is refused by parse.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"{path}: cannot be read: {reason}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Settings:
+    """Return the settings in TOML text.
+
+    Args:
+        text: the text; what it leaves out has its default.
+        source: the file's name, for messages; relative paths in the text start at its folder.
+
+    Raises:
+        SettingsError: not TOML, an unknown key, a bad value, or values that contradict each other.
+    """
+    place = Place(source, Path(source).absolute().parent)
+    settings = read_table(Settings, parse_toml(text, source), place)
+    for key, problem in _contradictions(settings):
+        raise SettingsError(f"{source}: {key}: {problem}")
+    return settings
+
+
+def _contradictions(settings: Settings) -> list[tuple[str, str]]:
+    """Return keys whose values, each legal alone, cannot be served together."""
+    tls, retry = settings.tls, settings.delivery.retry
+    found = []
+    if tls.certificate and not tls.key:
+        found.append(("tls.key", "must name the private key of tls.certificate"))
+    if tls.key and not tls.certificate:
+        found.append(("tls.certificate", "must name the certificate of tls.key"))
+    if settings.submission.tls_listen and not tls.certificate:
+        found.append(("smtp.submission.tls_listen", "needs tls.certificate and tls.key"))
+    if retry.ceiling < retry.first:
+        found.append(("delivery.retry.ceiling", "must not be shorter than delivery.retry.first"))
+    return found
