@@ -1,0 +1,226 @@
+"""`mta queue`: what waits and why, and the operator's wishes: retry, hold, release, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+
+from mta.cli.environment import Environment
+from mta.cli.explain import Standing, explain
+from mta.cli.failure import Failure
+from mta.cli.options import json_option
+from mta.cli.output import (
+    Cell,
+    Styled,
+    distance,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+    stamp,
+)
+from mta.cli.store import change, read
+from mta.core.address import to_ascii_domain
+from mta.core.envelope import Priority
+from storage import engine_state
+from storage import queue as stored
+from storage.engine_state import Suspension
+from storage.queue import DomainDepth, EntryState, EntryView, Selection
+
+_STATES: Mapping[str, str] = {"waiting": "waiting", "claimed": "good", "held": "bad"}
+
+
+@click.group()
+def command() -> None:
+    """See and steer the queue. An entry is one recipient of one message."""
+
+
+@command.command("list")
+@click.option("--domain", help="Only entries to this domain.")
+@click.option("--state", type=click.Choice(list(_STATES)), help="Only entries in this state.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most.")
+@json_option
+@click.pass_obj
+def list_(environment: Environment, /, **options: Any) -> None:
+    """List the entries that are not settled yet, oldest first."""
+    domain, state, limit = options["domain"], options["state"], options["limit"]
+    entries, suspensions = read(
+        environment,
+        lambda connection: (
+            stored.list_entries(
+                connection,
+                limit=limit + 1,
+                domain=to_ascii_domain(domain) if domain else None,
+                states=[EntryState[state.upper()]] if state else None,
+            ),
+            engine_state.suspensions(connection),
+        ),
+    )
+    now = environment.now()
+    if options["is_json"]:
+        print_json([_as_json(entry, suspensions, now) for entry in entries[:limit]])
+    elif not entries:
+        print_line("nothing waits")
+    else:
+        print_table(
+            ("ENTRY", "STATE", "TRIES>", "NEXT", "TO", "WHY"),
+            [_row(entry, now) for entry in entries[:limit]],
+        )
+    if len(entries) > limit:
+        print_note(f"there are more than {limit}; see `mta queue show`, or raise --limit")
+
+
+@command.command()
+@json_option
+@click.pass_obj
+def show(environment: Environment, is_json: bool) -> None:
+    """Show how much waits where, and which sites are left alone."""
+    depths, suspensions = read(
+        environment,
+        lambda connection: (stored.depths(connection), engine_state.suspensions(connection)),
+    )
+    now = environment.now()
+    if is_json:
+        print_json(
+            {
+                "domains": [_depth_json(depth) for depth in depths],
+                "suspensions": [_suspension_json(suspension) for suspension in suspensions],
+            }
+        )
+        return
+    if not depths:
+        print_line("nothing waits")
+    else:
+        print_table(
+            ("DOMAIN", "WAITING>", "CLAIMED>", "HELD>", "OLDEST"),
+            [
+                (d.domain, f"{d.waiting}", f"{d.claimed}", f"{d.held}", distance(d.oldest, now))
+                for d in depths
+            ],
+        )
+    if suspensions:
+        print_line()
+        print_table(
+            ("LEFT ALONE", "UNTIL", "BECAUSE"),
+            [(s.site, distance(s.until, now), f"{s.why.value}: {s.detail}") for s in suspensions],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An operator's wish that changes entries.
+
+    Attributes:
+        name: of the command.
+        operation: what storage does; returns how many entries it changed.
+        done: what has happened to them.
+        help: what the command says of itself.
+    """
+
+    name: str
+    operation: Callable[..., int]
+    done: str
+    help: str
+
+
+WISHES = (
+    Wish("retry", stored.retry_now, "due now", "Try waiting entries now instead of later."),
+    Wish("hold", stored.hold, "held", "Keep entries from being tried until they are released."),
+    Wish("release", stored.release, "released", "Let held entries go, and try them now."),
+    Wish("cancel", stored.cancel, "canceled", "Take entries out of the queue, for good."),
+)
+
+
+_IDS = "IDs are those of entries (dl_...) or of messages (em_...), whose open entries are meant."
+
+
+def _command(wish: Wish) -> click.Command:
+    @click.command(wish.name, help=f"{wish.help}\n\n{_IDS}")
+    @click.argument("ids", nargs=-1, metavar="[ID]...")
+    @click.option("--domain", help="All entries to this domain.")
+    @click.option("--all", "is_all", is_flag=True, help="All entries.")
+    @json_option
+    @click.pass_obj
+    def run(
+        environment: Environment,
+        ids: tuple[str, ...],
+        domain: str | None,
+        is_all: bool,
+        is_json: bool,
+    ) -> None:
+        if bool(ids) + bool(domain) + is_all != 1:
+            raise click.UsageError("name entries by their ids, or by --domain, or by --all")
+        selection = Selection(ids, to_ascii_domain(domain) if domain else "", is_all)
+        count = change(
+            environment,
+            lambda connection: wish.operation(connection, selection, now=environment.now()),
+        )
+        if is_json:
+            print_json({"count": count})
+        elif count or not ids:
+            print_line(Styled(wish.done, "good"), f"{count} {'entry' if count == 1 else 'entries'}")
+        if ids and not count:
+            raise Failure(f"nothing to {wish.name}: see `mta queue list` for what is in the queue")
+
+    return run
+
+
+for _wish in WISHES:
+    command.add_command(_command(_wish))
+
+
+def _row(entry: EntryView, now: datetime) -> tuple[Cell, ...]:
+    last = f"{entry.code or ''} {entry.reply}".strip()
+    return (
+        entry.id,
+        Styled(entry.state, _STATES[entry.state]),
+        str(entry.attempts),
+        distance(entry.due_at, now) if entry.due_at else "-",
+        entry.recipient,
+        f"{entry.why}: {last}" if last else entry.why,
+    )
+
+
+def _as_json(
+    entry: EntryView, suspensions: Sequence[Suspension], now: datetime
+) -> dict[str, object]:
+    standing = Standing(entry.state, entry.domain, entry.due_at, entry.why, entry.host)
+    return {
+        "id": entry.id,
+        "email_id": entry.email_id,
+        "recipient": entry.recipient,
+        "domain": entry.domain,
+        "state": entry.state,
+        "priority": Priority(entry.priority).name.lower(),
+        "attempts": entry.attempts,
+        "due_at": stamp(entry.due_at),
+        "why": entry.why,
+        "explanation": explain(standing, suspensions, now),
+        "code": entry.code,
+        "reply": entry.reply,
+        "host": entry.host,
+        "created_at": stamp(entry.created_at),
+    }
+
+
+def _depth_json(depth: DomainDepth) -> dict[str, object]:
+    return {
+        "domain": depth.domain,
+        "waiting": depth.waiting,
+        "claimed": depth.claimed,
+        "held": depth.held,
+        "oldest": stamp(depth.oldest),
+    }
+
+
+def _suspension_json(suspension: Suspension) -> dict[str, object]:
+    return {
+        "site": suspension.site,
+        "until": stamp(suspension.until),
+        "why": suspension.why.value,
+        "detail": suspension.detail,
+    }
