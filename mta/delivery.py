@@ -1,0 +1,189 @@
+"""One worker: it opens one connection to a site and carries deliveries over it while there are any.
+
+A transaction is settled before the next one begins on the same connection, so that a crash repeats
+at most one message for each connection (RFC 1047). How many workers there are, and what a failure
+means for the site, is the dispatcher's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from mta.core.outcome import Accepted, Attempt, Outcome, Peer, Refused, Unreachable
+from mta.core.shaping import is_too_many_recipients
+from mta.ready_queue import Delivery
+from mta.settling import Result, Settler
+from mta.site import Site
+from mta.smtp_client import Connector
+from mta.smtp_transaction import Session, Stale
+from mta.transactions import TransactionBuilder
+from storage import faults
+from storage.queue import QueuedEntry, QueuedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every worker works with; `now` gives the time (aware, UTC)."""
+
+    connector: Connector
+    builder: TransactionBuilder
+    settler: Settler
+    now: Callable[[], datetime]
+
+
+class Supervisor(Protocol):
+    """What a worker asks of the dispatcher, and tells it."""
+
+    async def rest(self, site: Site) -> bool:
+        """Wait until something is ready; False: close the connection."""
+
+    async def not_opened(self, site: Site, attempt: Attempt) -> None:
+        """No connection came about; the worker ends."""
+
+    async def answered(self, site: Site, outcomes: Sequence[Outcome]) -> None:
+        """The site has answered a transaction like this."""
+
+    def release(self, site: Site, message: QueuedMessage, entries: int) -> None:
+        """So many entries of the message are settled, or back in storage."""
+
+
+class Worker:
+    """One connection from before it is opened until it is closed.
+
+    Attributes:
+        is_connecting: it may be cancelled without harm: nothing is in its hands yet.
+    """
+
+    __slots__ = (
+        "_is_broken_off",
+        "_max_messages",
+        "_session",
+        "_site",
+        "_supervisor",
+        "_tools",
+        "is_connecting",
+    )
+
+    def __init__(
+        self, site: Site, tools: Tools, supervisor: Supervisor, *, max_messages: int
+    ) -> None:
+        self._site = site
+        self._tools = tools
+        self._supervisor = supervisor
+        self._max_messages = max_messages
+        self._session: Session | None = None
+        self._is_broken_off = False
+        self.is_connecting = True
+
+    async def break_off(self) -> None:
+        """Cut the connection in the middle of what it does.
+
+        What the peer cannot have taken goes back to storage untried; what it may have taken becomes
+        Ambiguous, and an attempt.
+        """
+        self._is_broken_off = True
+        if self._session is not None:
+            await self._session.close()
+
+    async def run(self) -> None:
+        """Connect and deliver; returns when the connection is closed."""
+        started_at = self._tools.now()
+        opened = await self._tools.connector.connect(self._site.route)
+        self.is_connecting = False
+        if isinstance(opened, Unreachable | Refused):
+            attempt = Attempt(opened, Peer(), started_at, self._tools.now())
+            await self._supervisor.not_opened(self._site, attempt)
+            return
+        self._session = opened
+        self._site.established += 1
+        try:
+            await self._use(opened)
+        finally:
+            self._site.established -= 1
+            await opened.close()
+
+    async def _use(self, session: Session) -> None:
+        site = self._site
+        for _ in range(self._max_messages):
+            delivery = await self._next()
+            if delivery is None or not await self._deliver(session, delivery):
+                return
+            if not session.is_open or site.connections > site.window.size:
+                return
+
+    async def _next(self) -> Delivery | None:
+        while (delivery := self._site.ready.take()) is None:
+            if not await self._supervisor.rest(self._site):
+                return None
+        return delivery
+
+    async def _deliver(self, session: Session, delivery: Delivery) -> bool:
+        """Carry out a delivery, in several transactions when the peer wants fewer recipients.
+
+        Returns:
+            False when the session turned out to be over before it began; what is left of the
+            delivery is in the ready queue again.
+        """
+        message, entries = delivery.message, delivery.entries
+        while entries:
+            started_at = self._tools.now()
+            outcomes = await self._transact(session, message, entries, started_at)
+            if isinstance(outcomes, Stale):
+                delivery.entries = entries
+                self._site.ready.put_back(delivery)
+                return False
+            share = _share_out(entries, outcomes, is_broken_off=self._is_broken_off)
+            ended_at = self._tools.now()
+            await self._tools.settler.settle(
+                Result(message, entry, Attempt(outcome, session.peer, started_at, ended_at))
+                for entry, outcome in share.tried
+            )
+            if share.untried:
+                await self._tools.settler.give_back(share.untried, ended_at)
+            self._supervisor.release(self._site, message, len(entries) - len(share.again))
+            await self._supervisor.answered(self._site, outcomes)
+            entries = share.again
+        return True
+
+    async def _transact(
+        self, session: Session, message: QueuedMessage, entries: list[QueuedEntry], now: datetime
+    ) -> Sequence[Outcome] | Stale:
+        transaction = await self._tools.builder.build(message, entries, now)
+        if isinstance(transaction, Unreachable):
+            return (transaction,) * len(entries)
+        outcomes = await session.deliver(transaction)
+        faults.reach("after_remote_250")
+        return outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """The entries of a transaction by what is to be done with them.
+
+    Attributes:
+        tried: to be settled with these outcomes.
+        again: belong in another transaction right away, which is no attempt.
+        untried: cut off by us before the peer had the message.
+    """
+
+    tried: list[tuple[QueuedEntry, Outcome]]
+    again: list[QueuedEntry]
+    untried: list[QueuedEntry]
+
+
+def _share_out(
+    entries: list[QueuedEntry], outcomes: Sequence[Outcome], *, is_broken_off: bool
+) -> _Share:
+    share = _Share([], [], [])
+    has_accepted = any(isinstance(outcome, Accepted) for outcome in outcomes)
+    for entry, outcome in zip(entries, outcomes, strict=True):
+        if has_accepted and is_too_many_recipients(outcome):
+            share.again.append(entry)
+        elif is_broken_off and isinstance(outcome, Unreachable):
+            share.untried.append(entry)
+        else:
+            share.tried.append((entry, outcome))
+    return share

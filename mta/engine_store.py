@@ -1,0 +1,158 @@
+"""What the engine asks of storage, each as one call that waits out trouble.
+
+A full disk or a locked file must not forget what a server has answered, so every call is repeated
+until it works. Errors that only a restart or a person can mend are raised: a damaged file, a failed
+sync (storage/database.py), a fault of our own SQL. Tests put a fake in the place of this class.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from mta.core.disposition import Why
+from mta.logs import log_event
+from storage import directives, domains, engine_state, faults, queue
+from storage.database import Connection, Database
+from storage.domains import DkimKeyRecord
+from storage.errors import StorageFull, StorageUnavailable
+from storage.queue import Claim, ClaimRequest, DomainDue, Settlement
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+FIRST_WAIT = 0.5
+MAX_WAIT = 30.0
+"""Seconds between two tries of a call that storage could not carry out; doubling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How far the engine has read: the newest entry and directive it knows of (row ids)."""
+
+    entry_id: int
+    directive_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Domains whose entries may be due sooner than is known, and the marks to go on from."""
+
+    due: Sequence[DomainDue]
+    marks: Marks
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBook:
+    """All DKIM keys by signing domain, and the version of the set (domains.keys_version)."""
+
+    keys: Mapping[str, Sequence[DkimKeyRecord]]
+    version: int
+
+
+class EngineStore:
+    """The queue as the engine sees it."""
+
+    def __init__(
+        self, database: Database, owner: str, *, on_events: Callable[[], object] = bool
+    ) -> None:
+        """Take the collaborators.
+
+        Args:
+            database: the queue.
+            owner: the name of this process that claims are recorded under.
+            on_events: called when the journal has grown by what was settled.
+        """
+        self._database = database
+        self._owner = owner
+        self._on_events = on_events
+
+    async def begin(self, now: datetime) -> News:
+        """Free what an earlier run had claimed and suspended, and return the whole schedule."""
+        await self._write(lambda connection: _free(connection, now))
+        return await self._read(_schedule)
+
+    async def news(self, since: Marks) -> News:
+        """Return what was added or changed since then."""
+        return await self._read(lambda connection: _news(connection, since))
+
+    async def claim(self, requests: Sequence[ClaimRequest], now: datetime) -> Claim:
+        """Claim due entries for this process."""
+        owner = self._owner
+        claim = await self._write(
+            lambda connection: queue.claim(connection, requests, now=now, owner=owner)
+        )
+        faults.reach("after_claim")
+        return claim
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Write down what became of attempts."""
+        faults.reach("before_settle")
+        await self._write(lambda connection: queue.settle(connection, settlements))
+        faults.reach("after_settle")
+        self._on_events()
+
+    async def give_back(self, entry_ids: Sequence[int], due_at: datetime, why: Why) -> None:
+        """Let claimed entries wait again, untried."""
+        await self._write(
+            lambda connection: queue.give_back(connection, entry_ids, due_at=due_at, why=why)
+        )
+
+    async def suspend(self, site: str, until: datetime, why: Why, detail: str) -> None:
+        """Record that a site is left alone, for people to see."""
+        await self._write(
+            lambda connection: engine_state.suspend(connection, site, until, why, detail)
+        )
+
+    async def lift(self, site: str) -> None:
+        """Record that a site is no longer left alone."""
+        await self._write(lambda connection: engine_state.lift(connection, site))
+
+    async def key_book(self) -> KeyBook:
+        """Return all signing keys."""
+        return await self._read(_key_book)
+
+    async def _write(self, work: Work[T]) -> T:
+        return await self._patiently(self._database.write, work)
+
+    async def _read(self, work: Work[T]) -> T:
+        return await self._patiently(self._database.read, work)
+
+    async def _patiently(self, call: Callable[[Work[T]], Awaitable[T]], work: Work[T]) -> T:
+        wait = FIRST_WAIT
+        while True:
+            try:
+                return await call(work)
+            except (StorageFull, StorageUnavailable) as error:
+                if self._database.is_failed:
+                    raise
+                log_event("storage_trouble", error=error, retry_in=wait)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, MAX_WAIT)
+
+
+def _free(connection: Connection, now: datetime) -> None:
+    queue.free_claims(connection, now)
+    engine_state.lift_all(connection)
+
+
+def _schedule(connection: Connection) -> News:
+    marks = Marks(queue.last_entry_id(connection), directives.last_id(connection))
+    return News(queue.schedule(connection), marks)
+
+
+def _news(connection: Connection, since: Marks) -> News:
+    due, entry_id = queue.new_since(connection, since.entry_id)
+    wishes, directive_id = directives.after(connection, since.directive_id)
+    for domain in {wish.target for wish in wishes if wish.kind == directives.DUE_CHANGED}:
+        due_at = queue.next_due(connection, domain)
+        if due_at is not None:
+            due.append(DomainDue(domain, due_at))
+    return News(due, Marks(entry_id, directive_id))
+
+
+def _key_book(connection: Connection) -> KeyBook:
+    return KeyBook(domains.signing_keys(connection), domains.keys_version(connection))

@@ -1,0 +1,228 @@
+"""The scheduler: from due entries in storage to the ready queues, without ever polling.
+
+It knows when each domain next has an entry due (timetable.py) and sleeps until then, or until it is
+kicked because somebody added or changed entries. A domain that is due is routed first and claimed
+then, so that entries never wait in memory for the DNS, and no more are claimed than their site has
+room for: a dead or slow site with a million entries costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+
+from mta.core.expiring import ExpiringMap
+from mta.core.outcome import Attempt, Peer, Unreachable
+from mta.core.route import Route, Routed
+from mta.core.shaping import SUSPENSION, Wait
+from mta.delivery import Tools
+from mta.dispatcher import Dispatcher
+from mta.engine_store import EngineStore, Marks, News
+from mta.routing import Router
+from mta.settling import Result
+from mta.timetable import Timetable
+from storage.queue import ClaimedMessage, ClaimRequest
+
+BATCH = 256
+"""Entries in one claim: bounds the transaction, and how far memory may be overdrawn."""
+MAX_RESOLVING = 256
+"""Domains routed at the same time; the resolver has a limit of its own on queries."""
+ROUTE_FRESH = 5.0
+"""Seconds that a route is used again without asking the router, whose cache is no older."""
+MAX_ROUTES = 20_000
+MAX_SLEEP = 60.0
+"""Seconds after which due times are compared with the clock again: it may have been set."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Which domains to claim, how much of each, and where it goes or why nowhere."""
+
+    routes: dict[str, Routed] = field(default_factory=dict)
+    requests: list[ClaimRequest] = field(default_factory=list)
+    promised: int = 0
+
+    def add(self, domain: str, routed: Routed, limit: int) -> None:
+        self.routes[domain] = routed
+        self.requests.append(ClaimRequest(domain, limit))
+        self.promised += limit
+
+
+class Scheduler:
+    """One task that claims what is due, and some that ask for routes."""
+
+    def __init__(
+        self,
+        store: EngineStore,
+        router: Router,
+        dispatcher: Dispatcher,
+        tools: Tools,
+        timetable: Timetable,
+    ) -> None:
+        """Take the collaborators; tools and timetable are the dispatcher's."""
+        self._store = store
+        self._router = router
+        self._dispatcher = dispatcher
+        self._tools = tools
+        self._timetable = timetable
+        self._routes: ExpiringMap[str, Routed] = ExpiringMap(MAX_ROUTES)
+        self._routed: deque[tuple[str, Routed]] = deque()
+        self._unrouted: deque[str] = deque()
+        self._in_question: set[str] = set()
+        self._route_tasks: set[asyncio.Task[None]] = set()
+        self._tasks: asyncio.TaskGroup
+        self._marks: Marks
+        self._is_kicked = False
+        self._is_stopping = False
+
+    def kick(self) -> None:
+        """Look into storage again soon: entries or directives were added."""
+        self._is_kicked = True
+        self._timetable.changed.set()
+
+    def stop(self) -> None:
+        """Claim nothing more; run() returns once what was claimed is handed over."""
+        self._is_stopping = True
+        self._timetable.changed.set()
+
+    async def run(self) -> None:
+        """Work until stop()."""
+        async with asyncio.TaskGroup() as self._tasks:
+            self._learn(await self._store.begin(self._tools.now()))
+            while not self._is_stopping:
+                if self._is_kicked:
+                    self._is_kicked = False
+                    self._learn(await self._store.news(self._marks))
+                if not await self._claim_due():
+                    await self._sleep()
+            for task in self._route_tasks:
+                task.cancel()
+
+    def _learn(self, news: News) -> None:
+        self._marks = news.marks
+        for each in news.due:
+            self._timetable.note(each.domain, each.due_at)
+
+    async def _sleep(self) -> None:
+        """Wait until the first domain is due, or something changes."""
+        self._timetable.changed.clear()
+        if self._is_kicked or self._is_stopping or self._routed:
+            return
+        next_at = self._timetable.next_at()
+        delay = MAX_SLEEP
+        if next_at is not None:
+            delay = min(delay, (next_at - self._tools.now()).total_seconds())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, delay)):
+                await self._timetable.changed.wait()
+
+    # Claiming.
+
+    async def _claim_due(self) -> bool:
+        """Claim a batch of what is due and hand it over; False when nothing could be claimed."""
+        now = self._tools.now()
+        plan = self._plan(now)
+        if not plan.requests:
+            return False
+        claim = await self._store.claim(plan.requests, now)
+        await self._tools.builder.follow_keys(claim.keys_version)
+        for domain, due_at in claim.next_due.items():
+            if due_at is not None:
+                held_until = now + SUSPENSION.first if _may_be_mended(plan.routes[domain]) else now
+                self._timetable.note(domain, max(due_at, held_until))
+        await self._hand_over(claim.messages, plan.routes)
+        return True
+
+    def _plan(self, now: datetime) -> _Plan:
+        """Choose what to claim: a fair share of the batch for each domain that is due."""
+        candidates = self._candidates(now)
+        share = max(1, BATCH // max(1, len(candidates)))
+        plan = _Plan()
+        sites: dict[str, dict[str, Route]] = {}
+        for domain, routed in candidates.items():
+            if isinstance(routed, Route):
+                sites.setdefault(routed.site, {})[domain] = routed
+            else:
+                plan.add(domain, routed, share)
+        for routes in sites.values():
+            self._plan_site(routes, share, plan, now)
+        return plan
+
+    def _candidates(self, now: datetime) -> dict[str, Routed]:
+        """Return domains that are due and have a route; ask for the routes of the others."""
+        routed = self._routed
+        found = dict(routed.popleft() for _ in range(min(len(routed), BATCH)))
+        clock = asyncio.get_running_loop().time()
+        for domain in self._timetable.pop_due(now, BATCH - len(found)):
+            known = self._routes.get(domain, clock)
+            if known is None:
+                self._ask_route(domain)
+            else:
+                found[domain] = known
+        return found
+
+    def _plan_site(
+        self, routes: Mapping[str, Route], share: int, plan: _Plan, now: datetime
+    ) -> None:
+        """Share a site's room among its domains, or see to their coming up again."""
+        match self._dispatcher.room(next(iter(routes.values())), now, promised=plan.promised):
+            case Wait(until=datetime() as until):
+                for domain in routes:
+                    self._timetable.note(domain, until)
+            case Wait():
+                for domain, route in routes.items():
+                    self._dispatcher.park(domain, route, now)
+            case room:
+                limit = max(1, min(share, room // len(routes)))
+                for number, (domain, route) in enumerate(routes.items()):
+                    if number < room:
+                        plan.add(domain, route, limit)
+                    else:
+                        self._timetable.note(domain, now)
+
+    async def _hand_over(
+        self, claimed: Sequence[ClaimedMessage], routes: Mapping[str, Routed]
+    ) -> None:
+        now = self._tools.now()
+        for domain, messages in groupby(claimed, key=lambda each: each.entries[0].domain):
+            match routes[domain]:
+                case Route() as route:
+                    self._dispatcher.put(route, messages, now)
+                case Unreachable() as outcome:
+                    attempt = Attempt(outcome, Peer(), now, now)
+                    await self._tools.settler.settle(
+                        Result(each.message, entry, attempt)
+                        for each in messages
+                        for entry in each.entries
+                    )
+
+    # Routing.
+
+    def _ask_route(self, domain: str) -> None:
+        if domain in self._in_question:
+            return
+        self._in_question.add(domain)
+        self._unrouted.append(domain)
+        if len(self._route_tasks) < MAX_RESOLVING:
+            task = self._tasks.create_task(self._find_routes())
+            self._route_tasks.add(task)
+            task.add_done_callback(self._route_tasks.discard)
+
+    async def _find_routes(self) -> None:
+        while self._unrouted:
+            domain = self._unrouted.popleft()
+            routed = await self._router.route(domain)
+            self._in_question.discard(domain)
+            fresh_until = asyncio.get_running_loop().time() + ROUTE_FRESH
+            self._routes.put(domain, routed, fresh_until)
+            self._routed.append((domain, routed))
+            self._timetable.changed.set()
+
+
+def _may_be_mended(routed: Routed) -> bool:
+    return isinstance(routed, Unreachable) and not routed.is_permanent

@@ -1,0 +1,129 @@
+"""From what attempts led to, to what is written down: decide, settle, and note when to try again.
+
+The decision is core/disposition.py, the writing storage/settlement.py. Everything that ends an
+attempt comes through here: transactions, sites that cannot be reached, domains without a route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from random import Random
+from typing import TypeVar
+
+from mta.core.disposition import (
+    Bounced,
+    Deferred,
+    Delivered,
+    Disposition,
+    EntryFacts,
+    Expired,
+    Why,
+    decide,
+)
+from mta.core.outcome import Accepted, Ambiguous, Attempt, Outcome, Refused, Unreachable
+from mta.core.reply import Reply
+from mta.core.retry import RetrySchedule
+from mta.engine_store import EngineStore
+from mta.logs import log_event
+from mta.timetable import Timetable
+from storage.queue import QueuedEntry, QueuedMessage, Settlement
+
+T = TypeVar("T")
+
+CHUNK = 250
+"""Entries in one transaction when a whole ready queue shares its fate; others wait behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An attempt of one entry of a message."""
+
+    message: QueuedMessage
+    entry: QueuedEntry
+    attempt: Attempt
+
+
+class Settler:
+    """Writes down results; what comes back from here is on the disk."""
+
+    def __init__(
+        self, store: EngineStore, timetable: Timetable, retry: RetrySchedule, draws: Random
+    ) -> None:
+        """Take the collaborators, and the schedule of retries that `draws` jitters."""
+        self._store = store
+        self._timetable = timetable
+        self._retry = retry
+        self._draws = draws
+
+    async def settle(self, results: Iterable[Result]) -> None:
+        """Decide the fate of each entry and write it down."""
+        for chunk in _chunks(results):
+            decided = [self._decide(result) for result in chunk]
+            await self._store.settle(decided)
+            for result, settlement in zip(chunk, decided, strict=True):
+                self._note(result, settlement.disposition)
+
+    async def give_back(self, entries: Sequence[QueuedEntry], due_at: datetime) -> None:
+        """Let entries wait in storage again, untried."""
+        for chunk in _chunks(entries):
+            await self._store.give_back([entry.id for entry in chunk], due_at, Why.SITE_BUSY)
+        for entry in entries:
+            self._timetable.note(entry.domain, due_at)
+
+    async def suspend(self, site: str, until: datetime, why: Why, error: str) -> None:
+        """Write down that a site is left alone."""
+        await self._store.suspend(site, until, why, error)
+
+    async def lift(self, site: str) -> None:
+        """Write down that a site works again."""
+        await self._store.lift(site)
+
+    def _decide(self, result: Result) -> Settlement:
+        entry, attempt = result.entry, result.attempt
+        attempts = entry.attempts + 1
+        disposition = decide(
+            attempt.outcome,
+            EntryFacts(entry.eligible_at, attempts),
+            self._retry,
+            now=attempt.ended_at,
+            draw=self._draws.random(),
+        )
+        return Settlement(entry.id, attempts, disposition, attempt)
+
+    def _note(self, result: Result, disposition: Disposition) -> None:
+        if isinstance(disposition, Deferred):
+            self._timetable.note(result.entry.domain, disposition.due_at)
+        attempt = result.attempt
+        log_event(
+            _EVENT_NAMES[type(disposition)],
+            email=result.message.public_id,
+            to=result.entry.domain,
+            host=attempt.peer.host,
+            answer=answer(attempt.outcome),
+        )
+
+
+_EVENT_NAMES = {
+    Delivered: "delivered",
+    Deferred: "deferred",
+    Bounced: "bounced",
+    Expired: "expired",
+}
+
+
+def answer(outcome: Outcome) -> Reply | str:
+    """Return what happened, as text or to be made text: the reply, or the error in our words."""
+    match outcome:
+        case Accepted(reply) | Refused(reply):
+            return reply
+        case Unreachable(_, error) | Ambiguous(error):
+            return error
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk

@@ -1,0 +1,89 @@
+"""From a queued message to the transaction that carries it: body, signature, envelope.
+
+The stored message never changes; a signature is made anew for each attempt (mta/signing.py). Mail
+of a domain that has keys is never sent unsigned: what cannot be signed waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from mta.core.outcome import Stage, Unreachable
+from mta.core.transaction import SpooledBody, Transaction, TransactionRecipient
+from mta.engine_store import EngineStore, KeyBook
+from mta.signing import Signer, SigningError, key_domain
+from storage.errors import StorageError
+from storage.queue import QueuedEntry, QueuedMessage
+from storage.spool import Spool
+
+
+class TransactionBuilder:
+    """Makes transactions with the signing keys of the moment."""
+
+    def __init__(self, store: EngineStore, spool: Spool, signer: Signer | None) -> None:
+        """Take where keys and large messages are, and who signs; None sends all mail unsigned."""
+        self._store = store
+        self._spool = spool
+        self._signer = signer
+        self._book = KeyBook({}, -1)
+
+    async def follow_keys(self, version: int) -> None:
+        """Read the keys again unless they are of this version."""
+        if version != self._book.version:
+            self._book = await self._store.key_book()
+
+    async def build(
+        self, message: QueuedMessage, entries: Sequence[QueuedEntry], now: datetime
+    ) -> Transaction | Unreachable:
+        """Return the transaction of a message for some entries, in their order.
+
+        Returns:
+            Unreachable with stage LOCAL when the message cannot be read or signed for now.
+        """
+        try:
+            header, body = await self._parts(message)
+            signature = self._signature(message, header, now)
+            return Transaction(
+                mail_from=message.mail_from,
+                recipients=tuple(
+                    TransactionRecipient(entry.recipient, entry.notify, entry.orcpt)
+                    for entry in entries
+                ),
+                header=signature + header,
+                body=body,
+                size=len(signature) + message.message.size,
+                is_8bit=message.message.is_8bit,
+                needs_smtputf8=message.header_8bit,
+                ret=message.ret,
+                envid=message.envid,
+            )
+        except (SigningError, StorageError, ValueError) as error:  # ValueError: a damaged row
+            return Unreachable(Stage.LOCAL, str(error))
+
+    async def _parts(self, queued: QueuedMessage) -> tuple[bytes, bytes | SpooledBody]:
+        message = queued.message
+        if message.data is not None:
+            return message.data[: message.header_size], message.data[message.header_size :]
+        if message.file is None:
+            raise StorageError("the body of the message is missing")
+        header = await asyncio.to_thread(self._read, message.file, message.header_size)
+        if len(header) < message.header_size:
+            raise StorageError(f"spool file {message.file} is shorter than it was")
+        return header, SpooledBody(self._spool.path(message.file), message.header_size)
+
+    def _read(self, name: str, size: int) -> bytes:
+        try:
+            with self._spool.open(name) as file:
+                return file.read(size)
+        except OSError as error:
+            raise StorageError(f"spool file {name}: {error.strerror}") from error
+
+    def _signature(self, message: QueuedMessage, header: bytes, now: datetime) -> bytes:
+        domain = key_domain(message.sender_domain, self._book.keys)
+        if domain is None or self._signer is None:
+            return b""
+        return self._signer.sign(
+            header, message.message.body_hash, domain=domain, keys=self._book.keys[domain], at=now
+        )

@@ -1,0 +1,212 @@
+"""What becomes of deliveries: each outcome, and the end of the engine around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from mta.core.disposition import Bounced, Deferred, Delivered, Why
+from mta.core.outcome import Ambiguous, Command, Outcome, Refused
+from mta.core.reply import Reply
+from mta.core.shaping import Limits
+from mta.core.transaction import Transaction
+from mta.smtp_transaction import Stale
+from tests.support import virtual_time
+from tests.support.delivery_rig import (
+    OK,
+    FakeSession,
+    Rig,
+    closed,
+    fill,
+    running,
+    slowly,
+)
+from tests.support.virtual_time import now, settle_down
+
+GREYLISTED = Refused(Reply(451, "4.7.1", "try later"), Command.RCPT)
+UNKNOWN = Refused(Reply(550, "5.1.1", "no such user"), Command.RCPT)
+TOO_MANY = Refused(Reply(452, "4.5.3", "too many recipients"), Command.RCPT)
+
+
+# Outcomes.
+
+
+def test_each_recipient_gets_its_own_result() -> None:
+    async def answer(_: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        fates = {"ann@a.test": OK, "bob@a.test": GREYLISTED, "cid@a.test": UNKNOWN}
+        return [fates[each.address] for each in transaction.recipients]
+
+    async def story() -> None:
+        rig = Rig()
+        rig.site("a.test").answer = answer
+        async with running(rig):
+            rig.add("ann@a.test", "bob@a.test", "cid@a.test")
+            await settle_down()
+            fates = {recipient: type(fate) for recipient, fate, _ in rig.store.settled}
+            assert fates == {"ann@a.test": Delivered, "bob@a.test": Deferred, "cid@a.test": Bounced}
+            assert rig.dispatcher.explain("a.test").window == 5
+            await asyncio.sleep(301)
+            assert rig.site("a.test").recipients.count("bob@a.test") == 2
+            assert rig.site("a.test").recipients.count("cid@a.test") == 1
+
+    virtual_time.run(story())
+
+
+def test_recipients_refused_as_too_many_go_again_at_once_without_an_attempt() -> None:
+    async def answer(_: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        return [OK if number < 40 else TOO_MANY for number, _ in enumerate(transaction.recipients)]
+
+    async def story() -> None:
+        rig = Rig()
+        rig.site("a.test").answer = answer
+        async with running(rig):
+            rig.add(*(f"user{number}@a.test" for number in range(100)))
+            await settle_down()
+            assert rig.store.states() == {"delivered": 100}
+            assert {row.attempts for row in rig.store.rows.values()} == {1}
+            sizes = [len(each.recipients) for each in rig.site("a.test").transactions]
+            assert sizes == [100, 60, 20]
+            assert rig.site("a.test").connections == 1
+
+    virtual_time.run(story())
+
+
+def test_a_server_that_takes_no_recipient_at_all_defers_them() -> None:
+    async def answer(_: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        return [TOO_MANY] * len(transaction.recipients)
+
+    async def story() -> None:
+        rig = Rig()
+        rig.site("a.test").answer = answer
+        async with running(rig):
+            rig.add("ann@a.test", "bob@a.test")
+            await settle_down()
+            assert len(rig.site("a.test").transactions) == 1
+            assert {row.attempts for row in rig.store.rows.values()} == {1}
+
+    virtual_time.run(story())
+
+
+def test_a_session_found_stale_is_no_attempt() -> None:
+    async def answer(session: FakeSession, transaction: Transaction) -> Sequence[Outcome] | Stale:
+        if session.used == 1:
+            return [OK] * len(transaction.recipients)
+        session.is_open = False
+        return Stale("closed while idle")
+
+    async def story() -> None:
+        rig = Rig()
+        rig.site("a.test").answer = answer
+        async with running(rig):
+            for number in range(5):
+                rig.add(f"user{number}@a.test")
+                await asyncio.sleep(1)
+            assert rig.store.states() == {"delivered": 5}
+            assert {row.attempts for row in rig.store.rows.values()} == {1}
+            assert rig.site("a.test").connections == 5
+
+    virtual_time.run(story())
+
+
+def test_greylisting_one_recipient_slows_no_other() -> None:
+    async def answer(_: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        grey = [GREYLISTED if "grey" in each.address else OK for each in transaction.recipients]
+        await asyncio.sleep(0.1)
+        return grey
+
+    async def story() -> None:
+        rig = Rig()
+        rig.site("a.test").answer = answer
+        async with running(rig):
+            for number in range(100):
+                rig.add(f"grey{number}@a.test")
+            rig.add("ann@a.test")
+            await asyncio.sleep(5)
+            assert rig.store.state_of("ann@a.test") == "delivered"
+            assert not rig.store.suspended
+            assert rig.dispatcher.explain("a.test").window == 5
+
+    virtual_time.run(story())
+
+
+# The end.
+
+
+def test_stopping_lets_what_is_under_way_finish_and_gives_the_rest_back() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        rig.site("a.test").answer = slowly(1)
+        fill(rig, "a.test", 10)
+        async with running(rig, patience=5):
+            await asyncio.sleep(0.5)
+        assert now() == virtual_time.EPOCH + timedelta(seconds=1)
+        assert rig.store.states() == {"delivered": 1, "waiting": 9}
+        rest = [row for row in rig.store.rows.values() if row.state == "waiting"]
+        assert {(row.attempts, row.why) for row in rest} == {(0, Why.SITE_BUSY)}
+        assert rig.site("a.test").open == 0
+
+    virtual_time.run(story())
+
+
+def test_what_takes_too_long_to_stop_goes_back_untried() -> None:
+    async def story() -> None:
+        rig = Rig()
+        rig.site("a.test").answer = slowly(600)
+        rig.site("b.test").door = closed(after=600)
+        async with running(rig, patience=5):
+            rig.add("ann@a.test")
+            rig.add("bob@b.test")
+            await settle_down()
+        assert now() == virtual_time.EPOCH + timedelta(seconds=5)
+        assert rig.store.states() == {"waiting": 2}
+        assert {row.attempts for row in rig.store.rows.values()} == {0}
+
+    virtual_time.run(story())
+
+
+def test_what_a_cut_server_may_have_taken_counts_as_tried() -> None:
+    async def answer(session: FakeSession, _: Transaction) -> Sequence[Outcome]:
+        await session.cut.wait()
+        return [Ambiguous("connection closed")]
+
+    async def story() -> None:
+        rig = Rig()
+        rig.site("a.test").answer = answer
+        async with running(rig, patience=5):
+            rig.add("ann@a.test")
+            await settle_down()
+        [row] = rig.store.rows.values()
+        assert (row.state, row.attempts, row.why) == ("waiting", 1, Why.AMBIGUOUS)
+
+    virtual_time.run(story())
+
+
+def test_stopping_while_idle_takes_no_time() -> None:
+    async def story() -> None:
+        rig = Rig()
+        async with running(rig, patience=30):
+            rig.add("ann@a.test")
+            await settle_down()
+        assert now() == virtual_time.EPOCH
+
+    virtual_time.run(story())
+
+
+def test_an_error_nobody_expected_ends_the_engine() -> None:
+    async def answer(_: FakeSession, __: Transaction) -> Sequence[Outcome]:
+        raise ZeroDivisionError
+
+    async def story() -> None:
+        rig = Rig()
+        rig.site("a.test").answer = answer
+        task = asyncio.create_task(rig.engine.run())
+        await settle_down()
+        rig.add("ann@a.test")
+        with pytest.raises(ExceptionGroup) as caught:
+            await task
+        assert caught.group_contains(ZeroDivisionError)
+
+    virtual_time.run(story())

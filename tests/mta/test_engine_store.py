@@ -1,0 +1,135 @@
+"""The engine's calls on a real database, and what they do in trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mta.core.disposition import Why
+from mta.engine_store import EngineStore, Marks
+from storage import directives, engine_state, queue
+from storage.database import Connection, Database
+from storage.errors import StorageCorrupt, StorageError, StorageFull, StorageUnavailable
+from tests.storage import builders
+from tests.storage.builders import LATER, NOW
+from tests.support import virtual_time
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+async def test_start_frees_claims_and_knows_everything_so_far(database: Database) -> None:
+    def work(connection: Connection) -> None:
+        builders.accept(connection, "ann@a.test", "bob@b.test")
+        builders.claim(connection, "a.test")
+        engine_state.suspend(connection, "b.test", LATER, Why.DNS, "timeout")
+
+    database.write_now(work)
+    store = EngineStore(database, "test")
+    news = await store.begin(NOW)
+    assert {each.domain for each in news.due} == {"a.test", "b.test"}
+    assert database.read_now(engine_state.suspensions) == []
+    assert (await store.news(news.marks)).due == []
+
+
+async def test_news_are_new_entries_and_directives(database: Database) -> None:
+    store = EngineStore(database, "test")
+    database.write_now(lambda c: builders.accept(c, "ann@a.test"))
+    start = await store.begin(NOW)
+
+    def work(connection: Connection) -> None:
+        builders.accept(connection, "bob@b.test", at=LATER)
+        directives.record(connection, directives.DUE_CHANGED, "a.test")
+        directives.record(connection, directives.DUE_CHANGED, "empty.test")
+        directives.record(connection, directives.KEYS_CHANGED, "sender.test")
+
+    database.write_now(work)
+    news = await store.news(start.marks)
+    assert {(each.domain, each.due_at) for each in news.due} == {("a.test", NOW), ("b.test", LATER)}
+    assert (await store.news(news.marks)).due == []
+
+
+async def test_entries_are_claimed_settled_and_given_back(database: Database) -> None:
+    store = EngineStore(database, "test")
+    database.write_now(lambda c: builders.accept(c, "ann@a.test", "bob@a.test"))
+    claim = await store.claim([queue.ClaimRequest("a.test", 10)], NOW)
+    ann, bob = claim.messages[0].entries
+    await store.settle([builders.settlement(ann)])
+    await store.give_back([bob.id], LATER, Why.SITE_BUSY)
+    entries = {
+        entry.recipient: (entry.state, entry.why)
+        for entry in database.read_now(lambda c: queue.list_entries(c, limit=10))
+    }
+    assert entries["bob@a.test"] == ("waiting", "site_busy")
+    assert (await store.claim([queue.ClaimRequest("a.test", 10)], NOW)).next_due == {
+        "a.test": LATER
+    }
+
+
+async def test_suspensions_can_be_seen(database: Database) -> None:
+    store = EngineStore(database, "test")
+    await store.suspend("mx.a.test", LATER, Why.REPLY, "421 busy")
+    [suspension] = database.read_now(engine_state.suspensions)
+    assert (suspension.site, suspension.until, suspension.detail) == (
+        "mx.a.test",
+        LATER,
+        "421 busy",
+    )
+    await store.lift("mx.a.test")
+    assert database.read_now(engine_state.suspensions) == []
+
+
+async def test_the_key_book_has_a_version(database: Database) -> None:
+    book = await EngineStore(database, "test").key_book()
+    assert (book.keys, book.version) == ({}, 0)
+
+
+class FailingDatabase:
+    """Fails as often as told, then says yes."""
+
+    def __init__(self, *errors: StorageError, is_failed: bool = False) -> None:
+        self.errors = list(errors)
+        self.is_failed = is_failed
+        self.calls = 0
+
+    async def write(self, _: object) -> Any:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+
+    read = write
+
+
+def test_a_result_is_never_forgotten_because_storage_has_trouble() -> None:
+    trouble = [StorageFull("disk full"), StorageUnavailable("locked")] * 5
+    database = FailingDatabase(*trouble)
+
+    async def story() -> timedelta:
+        await EngineStore(database, "test").settle([])  # type: ignore[arg-type]
+        return virtual_time.now() - virtual_time.EPOCH
+
+    waited = virtual_time.run(story())
+    assert database.calls == 11
+    assert timedelta(minutes=2) < waited < timedelta(minutes=3)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_failed"),
+    [
+        (StorageCorrupt("damaged"), False),
+        (StorageError("no such column"), False),
+        (StorageUnavailable("failed sync"), True),
+    ],
+)
+def test_what_only_a_restart_can_mend_is_raised(error: StorageError, *, is_failed: bool) -> None:
+    store = EngineStore(FailingDatabase(error, is_failed=is_failed), "test")  # type: ignore[arg-type]
+    with pytest.raises(type(error)):
+        virtual_time.run(store.news(Marks(0, 0)))
