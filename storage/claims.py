@@ -1,0 +1,279 @@
+"""The engine's side of the queue: what is due, claiming it, and giving it back untried.
+
+A claimed entry is in the memory of one process; when that process dies, free_claims makes it wait
+again. Not here: what an attempt led to (settlement.py), what operators do (operators.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mta.core import ids
+from mta.core.disposition import Why
+from mta.core.envelope import Priority
+from mta.core.message import Message
+from storage import domains, tallies
+from storage.database import Connection
+from storage.entries import EntryState
+from storage.sql import chunks, marks
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """A message as delivery needs it.
+
+    Attributes:
+        id: row id.
+        public_id: "em_...".
+        tenant_id: whose mail it is.
+        mail_from: return path as it goes into MAIL FROM; "" is the null return path <>.
+        ret, envid: as in core.envelope.Envelope.
+        message: with data for those kept in the database, with the file name for spooled ones. Both
+            None when the body is missing: a damaged store, to be treated as a local failure.
+        header_8bit: delivery needs SMTPUTF8.
+        sender_domain: domain of From, A-label; "" when there is none.
+        queued_at: when it was accepted (aware, UTC).
+    """
+
+    id: int
+    public_id: str
+    tenant_id: int
+    mail_from: str
+    ret: str
+    envid: str
+    message: Message
+    header_8bit: bool
+    sender_domain: str
+    queued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedEntry:
+    """A claimed entry.
+
+    Attributes:
+        id: row id.
+        recipient: address as it goes into RCPT TO.
+        domain: its domain, A-label, or an address literal.
+        notify, orcpt: as in core.envelope.Recipient.
+        priority: its lane.
+        attempts: made so far.
+        eligible_at: when it could first be tried: acceptance or send_at (aware, UTC).
+    """
+
+    id: int
+    recipient: str
+    domain: str
+    notify: str
+    orcpt: str
+    priority: Priority
+    attempts: int
+    eligible_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMessage:
+    """A message with those of its claimed entries that go to one domain, at least one."""
+
+    message: QueuedMessage
+    entries: tuple[QueuedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainDue:
+    """When the earliest waiting entry of a domain is due (aware, UTC; may be past)."""
+
+    domain: str
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """A wish for at most `limit` entries of a domain."""
+
+    domain: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What claim() gives.
+
+    Attributes:
+        messages: in the order to deliver them, each domain's together.
+        next_due: for each requested domain when its next waiting entry is due; None: none waits.
+        keys_version: see domains.keys_version.
+    """
+
+    messages: tuple[ClaimedMessage, ...]
+    next_due: Mapping[str, datetime | None]
+    keys_version: int
+
+
+def schedule(connection: Connection) -> list[DomainDue]:
+    """Return when each domain with waiting entries is next due, for start-up: reads all of it."""
+    rows = connection.execute(
+        "SELECT domain, MIN(due_at) FROM entries WHERE state = 0 GROUP BY domain"
+    )
+    return [DomainDue(domain, ids.moment(due_at)) for domain, due_at in rows]
+
+
+def last_entry_id(connection: Connection) -> int:
+    """Return the newest entry's row id, 0 when there was none: for new_since after start-up."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def new_since(connection: Connection, after_id: int) -> tuple[list[DomainDue], int]:
+    """Return the domains of entries added after entry `after_id` that wait, and the newest id.
+
+    The newest id, `after_id` itself when nothing is new, is what to pass next time.
+    """
+    rows = connection.execute(
+        "SELECT domain, MIN(CASE WHEN state = 0 THEN due_at END), MAX(id) FROM entries"
+        " WHERE id > ? GROUP BY domain",
+        (after_id,),
+    ).fetchall()
+    waiting = [DomainDue(domain, ids.moment(due)) for domain, due, _ in rows if due is not None]
+    return waiting, max((newest for _, _, newest in rows), default=after_id)
+
+
+_NEXT_DUE = "SELECT MIN(due_at) FROM entries WHERE state = 0 AND domain = ? AND priority = ?"
+
+
+def next_due(connection: Connection, domain: str) -> datetime | None:
+    """Return when the domain's next waiting entry is due (may be past); None when none waits."""
+    found = [connection.execute(_NEXT_DUE, (domain, lane)).fetchone()[0] for lane in Priority]
+    earliest = min((due for due in found if due is not None), default=None)
+    return None if earliest is None else ids.moment(earliest)
+
+
+_DUE = """
+SELECT id, message_id, recipient, domain, notify, orcpt, priority, attempts FROM entries
+WHERE state = 0 AND domain = ? AND priority = ? AND due_at <= ?
+ORDER BY due_at, id LIMIT ?
+"""
+
+_CLAIM = "UPDATE entries SET state = 1, owner = ? WHERE id = ?"
+
+_MESSAGES = """
+SELECT m.id, m.public_id, m.tenant_id, m.mail_from, m.ret, m.envid, m.has_8bit_header,
+    m.sender_domain, m.created_at, m.send_at, m.size, m.header_size, m.body_hash, m.is_8bit,
+    b.data, b.file
+FROM messages m LEFT JOIN bodies b ON b.message_id = m.id WHERE m.id IN ({})
+"""
+
+
+def claim(
+    connection: Connection, requests: Sequence[ClaimRequest], *, now: datetime, owner: str
+) -> Claim:
+    """Claim due entries: of each requested domain transactional before bulk, then the longest due.
+
+    Args:
+        connection: of a write.
+        requests: domains, each once, and how many entries of each.
+        now: entries due until then are taken (aware, UTC).
+        owner: names the process, for free_claims and for people.
+    """
+    now_ms = ids.milliseconds(now)
+    rows = [row for request in requests for row in _due(connection, request, now_ms)]
+    connection.executemany(_CLAIM, [(owner, row[0]) for row in rows])
+    messages = _load(connection, {row[1] for row in rows})
+    grouped: dict[tuple[str, int], list[QueuedEntry]] = {}
+    for entry_row, message_row, recipient, domain, notify, orcpt, priority, attempts in rows:
+        eligible_at = messages[message_row][1]
+        entry = QueuedEntry(
+            entry_row, recipient, domain, notify, orcpt, Priority(priority), attempts, eligible_at
+        )
+        grouped.setdefault((domain, message_row), []).append(entry)
+    return Claim(
+        messages=tuple(
+            ClaimedMessage(messages[message_row][0], tuple(entries))
+            for (_, message_row), entries in grouped.items()
+        ),
+        next_due={request.domain: next_due(connection, request.domain) for request in requests},
+        keys_version=domains.keys_version(connection),
+    )
+
+
+def _due(connection: Connection, request: ClaimRequest, now_ms: int) -> list[tuple[Any, ...]]:
+    due: list[tuple[Any, ...]] = []
+    for lane in Priority:
+        room = request.limit - len(due)
+        if room > 0:
+            due += connection.execute(_DUE, (request.domain, lane, now_ms, room))
+    return due
+
+
+def _load(
+    connection: Connection, message_rows: Iterable[int]
+) -> dict[int, tuple[QueuedMessage, datetime]]:
+    """Return row id -> the message and when its entries could first be tried."""
+    found: dict[int, tuple[QueuedMessage, datetime]] = {}
+    for chunk in chunks(sorted(message_rows)):
+        for row in connection.execute(_MESSAGES.format(marks(chunk)), chunk):
+            found[row[0]] = _message(row)
+    return found
+
+
+def _message(row: tuple[Any, ...]) -> tuple[QueuedMessage, datetime]:
+    (row_id, public_id, tenant_id, mail_from, ret, envid, header_8bit, sender_domain) = row[:8]
+    (created_at, send_at, size, header_size, body_hash, is_8bit, data, file) = row[8:]
+    queued_at = ids.moment(created_at)
+    message = QueuedMessage(
+        id=row_id,
+        public_id=public_id,
+        tenant_id=tenant_id,
+        mail_from=mail_from,
+        ret=ret,
+        envid=envid,
+        message=Message(data, file, size, header_size, body_hash, bool(is_8bit)),
+        header_8bit=bool(header_8bit),
+        sender_domain=sender_domain,
+        queued_at=queued_at,
+    )
+    return message, queued_at if send_at is None else ids.moment(send_at)
+
+
+_UNCLAIM = """
+UPDATE entries SET state = COALESCE(wish, 0), due_at = ?, owner = NULL, wish = NULL,
+    why = CASE wish WHEN 2 THEN 'held' WHEN 13 THEN '' ELSE COALESCE(?, why) END
+WHERE state = 1 AND {}
+RETURNING id, message_id, tenant_id, wished_at, state
+"""
+
+
+def give_back(
+    connection: Connection, entry_ids: Sequence[int], *, due_at: datetime, why: Why
+) -> None:
+    """Let claimed entries (row ids) wait again without having been tried; no attempt is counted.
+
+    An entry that was to be held or canceled meanwhile is that instead. Entries that are not
+    claimed are left alone.
+    """
+    for chunk in chunks(entry_ids):
+        sql = _UNCLAIM.format(f"id IN ({marks(chunk)})")
+        _unclaim(connection, sql, (ids.milliseconds(due_at), why.value, *chunk))
+
+
+def free_claims(connection: Connection, now: datetime, *, owner: str | None = None) -> int:
+    """Let entries wait again, due now, whose process died; return how many.
+
+    Args:
+        connection: of a write.
+        now: aware, UTC.
+        owner: only those that this process had claimed; None is all, for start-up.
+    """
+    parameters: tuple[object, ...] = (ids.milliseconds(now), None)
+    if owner is None:
+        return _unclaim(connection, _UNCLAIM.format("TRUE"), parameters)
+    return _unclaim(connection, _UNCLAIM.format("owner = ?"), (*parameters, owner))
+
+
+def _unclaim(connection: Connection, sql: str, parameters: tuple[object, ...]) -> int:
+    rows = connection.execute(sql, parameters).fetchall()
+    tallies.record_canceled(connection, [row[:4] for row in rows if row[4] == EntryState.CANCELED])
+    return len(rows)

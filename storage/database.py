@@ -1,0 +1,396 @@
+"""The database: one SQLite file, its connections, and the only place that begins a transaction.
+
+Everything else in storage is a plain function that takes a `Connection` first and touches nothing
+but SQL. Such a function reaches the file in one of two ways:
+
+- `await database.write(work)`: the writer thread runs all the work that is waiting in one
+  transaction and wakes the callers after its COMMIT (group commit: one sync for many messages);
+- `await database.read(work)`: a reader thread runs it on a snapshot, on a read-only connection.
+
+The command line, which shares the file with a running server, uses `write_now` and `read_now`.
+
+Not here: the writer thread (writer.py), the schema (migrations.py), the queries (the module of each
+noun), large bodies (spool.py). Owner of pysqlite3, whose errors become those of errors.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pysqlite3 import dbapi2
+
+from storage import data_dir as directory
+from storage import faults, migrations
+from storage.errors import (
+    SqliteTooOld,
+    StorageCorrupt,
+    StorageError,
+    StorageFull,
+    StorageUnavailable,
+)
+from storage.spool import Spool
+from storage.writer import Done, Writer
+
+if TYPE_CHECKING:
+    # pysqlite3 is the standard library's module around a newer SQLite and has no types of its own.
+    import sqlite3
+
+    Connection = sqlite3.Connection
+else:
+    Connection = dbapi2.Connection
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+MINIMUM_SQLITE = (3, 51, 3)
+"""Older ones may lose committed pages when a WAL is reset (sqlite.org/wal.html, 3.51.3)."""
+
+READERS = 2
+LOCK_TIMEOUT = 10.0
+"""Seconds that the server waits for another process to finish its transaction."""
+COMMAND_LOCK_TIMEOUT = 30.0
+"""The same for the command line, where a person would rather wait than see an error."""
+
+RESERVE = 64 * 1024 * 1024
+"""Free bytes below which no new mail is accepted, so that what is queued can still be settled."""
+
+_PRAGMAS = (
+    "PRAGMA synchronous = FULL",  # NORMAL may forget acknowledged mail after a power cut
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -8192",  # KiB
+    "PRAGMA journal_size_limit = 67108864",  # the WAL is cut back to this after a burst
+    "PRAGMA wal_autocheckpoint = 0",
+)
+_WRITER_PRAGMAS = (
+    "PRAGMA cache_size = -32768",
+    # Only the writer copies the WAL into the file: every 1000 pages (4 MB), because small
+    # checkpoints keep the slowest commit short.
+    "PRAGMA wal_autocheckpoint = 1000",
+)
+
+_FAILED = "an I/O error has made the state of the disk unknown; restart the server"
+
+_IOERR = 10
+_ERRORS: dict[int, type[StorageError]] = {
+    5: StorageUnavailable,  # BUSY
+    6: StorageUnavailable,  # LOCKED
+    7: StorageUnavailable,  # NOMEM
+    8: StorageUnavailable,  # READONLY
+    _IOERR: StorageUnavailable,
+    11: StorageCorrupt,  # CORRUPT
+    13: StorageFull,  # FULL
+    14: StorageUnavailable,  # CANTOPEN
+    26: StorageCorrupt,  # NOTADB
+}
+"""Primary result codes (sqlite.org/rescode.html) that are not the fault of our own SQL."""
+
+
+def _code(error: dbapi2.Error) -> int:
+    # Errors that the module finds by itself have no code.
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _translated(error: Exception) -> Exception:
+    """Return SQLite's error as one of ours; any other error (of the work itself) as it is.
+
+    What is not in the table is a fault of ours, such as wrong SQL: plain StorageError.
+    """
+    if not isinstance(error, dbapi2.Error):
+        return error
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    ours = _ERRORS.get(_code(error), StorageError)(f"SQLite: {error} ({name})")
+    ours.__cause__ = error
+    return ours
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except dbapi2.Error as error:
+        raise _translated(error) from error
+
+
+def _connect(path: Path, *pragmas: str, lock_timeout: float = LOCK_TIMEOUT) -> Connection:
+    connection: Connection = dbapi2.connect(
+        str(path),
+        timeout=lock_timeout,
+        isolation_level=None,  # no transaction begins behind our back
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    [mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StorageUnavailable(f"{path}: SQLite cannot keep a WAL on this file system")
+    for pragma in (*_PRAGMAS, *pragmas):
+        connection.execute(pragma)
+    return connection
+
+
+class _TransactionBroken(Exception):  # noqa: N818 - never leaves this module
+    """A piece of work has failed and taken the transaction with it."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class _Committer:
+    """Runs groups of work on one connection. Used by one thread at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.is_failed = False
+
+    def commit(self, group: Sequence[Work[Any]]) -> list[Done]:
+        """Carry a group out and return what became of each piece, in order; raises nothing."""
+        if self.is_failed:
+            return [Done(error=StorageUnavailable(_FAILED)) for _ in group]
+        try:
+            return self._commit(group)
+        except dbapi2.Error as error:  # BEGIN or COMMIT failed
+            return [Done(error=_translated(error)) for _ in group]
+
+    def _commit(self, group: Sequence[Work[Any]]) -> list[Done]:
+        """Use one transaction; when work fails, again with a savepoint around each piece; and when
+        even that fails as a whole, as it does on a full disk, one transaction for each piece.
+        """
+        try:
+            return self._transaction(group, self._run_with_others)
+        except _TransactionBroken as broken:
+            if len(group) == 1:
+                return [Done(error=_translated(broken.error))]
+        try:
+            return self._transaction(group, self._run_in_savepoint)
+        except _TransactionBroken:
+            return [done for work in group for done in self.commit([work])]
+
+    def _transaction(
+        self, group: Sequence[Work[Any]], run: Callable[[Work[Any]], Done]
+    ) -> list[Done]:
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            done = [run(work) for work in group]
+            faults.reach("before_commit")
+            self._end()
+            faults.reach("after_commit")
+        finally:
+            self._roll_back()
+        return done
+
+    def _end(self) -> None:
+        try:
+            self.connection.execute("COMMIT")
+        except dbapi2.Error as error:
+            # After a failed sync nobody knows what is on the disk, and a second try would be told
+            # that all is well (the kernel has dropped the pages): only a restart can find out.
+            self.is_failed = _code(error) == _IOERR
+            raise
+
+    def _run_with_others(self, work: Work[Any]) -> Done:
+        try:
+            return Done(work(self.connection))
+        except Exception as error:
+            raise _TransactionBroken(error) from error
+
+    def _run_in_savepoint(self, work: Work[Any]) -> Done:
+        self.connection.execute("SAVEPOINT work")
+        try:
+            done = Done(work(self.connection))
+        except Exception as error:
+            if not self.connection.in_transaction:  # SQLite has rolled everything back
+                raise _TransactionBroken(error) from error
+            self.connection.execute("ROLLBACK TO work")
+            done = Done(error=_translated(error))
+        self.connection.execute("RELEASE work")
+        return done
+
+    def _roll_back(self) -> None:
+        if self.connection.in_transaction:
+            with suppress(dbapi2.Error):  # the first error is the one to tell
+                self.connection.execute("ROLLBACK")
+
+    def run_chore(self, work: Work[Any]) -> Done:
+        """Return what became of work that runs outside a transaction."""
+        try:
+            return Done(work(self.connection))
+        except Exception as error:  # noqa: BLE001 - handed to whose work it was
+            return Done(error=_translated(error))
+
+
+class Database:
+    """The open file. One for each process; safe to use from several threads and event loops.
+
+    Attributes:
+        spool: where large bodies are.
+    """
+
+    def __init__(self, path: Path, connection: Connection, spool: Spool) -> None:
+        """Use open() instead."""
+        self.spool = spool
+        self._path = path
+        self._committer = _Committer(connection)
+        self._writer = Writer(self._committer.commit, self._committer.run_chore)
+        self._command_lock = threading.Lock()
+        self._command_committer: _Committer | None = None
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="storage-reader")
+        self._read_connections: SimpleQueue[Connection] = SimpleQueue()
+
+    @classmethod
+    def open(cls, data_dir: Path) -> Database:
+        """Open data_dir/mailwright.db, made and brought to this release's schema where necessary.
+
+        Raises:
+            SqliteTooOld, SchemaTooNew, StorageCorrupt, StorageUnavailable
+        """
+        check_version(dbapi2.sqlite_version_info)
+        path = data_dir / "mailwright.db"
+        directory.create(data_dir)
+        directory.create_database(path)
+        with directory.turn(data_dir), _translating():
+            connection = _connect(path, *_WRITER_PRAGMAS)
+            try:
+                _migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection, Spool(data_dir / "spool"))
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work in a transaction shared with other work, and return its value after COMMIT.
+
+        Work may run more than once (with its group, then apart when one of the group failed), so
+        it touches nothing but SQL. Cancelling the caller does not undo it.
+
+        Raises:
+            StorageFull, StorageUnavailable, StorageCorrupt: nothing was written, except perhaps
+                after an I/O error at COMMIT.
+            Exception: whatever work raised; what it wrote is undone.
+        """
+        return await self._writer.submit(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work on a snapshot, in a thread, and return its value. It cannot write.
+
+        Raises:
+            StorageError: the file cannot be read, or work tried to write.
+            Exception: whatever work raised.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)
+
+    def write_now(self, work: Work[T]) -> T:
+        """Do what write() does, in this thread and a transaction of its own. For the command line.
+
+        Raises:
+            Exception: as write().
+        """
+        with self._command_lock, _translating():
+            if self._command_committer is None:
+                connection = _connect(self._path, lock_timeout=COMMAND_LOCK_TIMEOUT)
+                self._command_committer = _Committer(connection)
+            [done] = self._command_committer.commit([work])
+        return cast("T", done.result())
+
+    def read_now(self, work: Work[T]) -> T:
+        """Do what read() does, in this thread.
+
+        Raises:
+            Exception: as read().
+        """
+        with _translating():
+            connection = self._read_connection()
+            try:
+                connection.execute("BEGIN")
+                return work(connection)
+            finally:
+                connection.rollback()
+                self._read_connections.put(connection)
+
+    async def checkpoint(self) -> bool:
+        """Copy the WAL into the file and empty it, when idle; False when a reader prevents it."""
+        return await self._writer.submit(_checkpoint, is_chore=True)
+
+    def check_integrity(self) -> None:
+        """Read the whole file and compare its structure; about 0.2 s for a million queue entries.
+
+        Raises:
+            StorageCorrupt: it is damaged; the message has the first thing found.
+        """
+        [finding] = self.read_now(lambda c: c.execute("PRAGMA quick_check(1)").fetchone())
+        if finding != "ok":
+            raise StorageCorrupt(f"{self._path}: {finding}")
+
+    def require_room(self, size: int) -> None:
+        """Check, before accepting `size` bytes of mail, that the disk keeps its reserve.
+
+        Raises:
+            StorageFull: it would not.
+        """
+        disk = os.statvfs(self._path)
+        if disk.f_bavail * disk.f_frsize - size < RESERVE:
+            raise StorageFull(f"{self._path.parent}: less than {RESERVE >> 20} MiB would be free")
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether a COMMIT met an I/O error: every write fails from then on until a restart."""
+        return self._committer.is_failed
+
+    def close(self) -> None:
+        """Finish what is queued and close the file. The last one to close empties the WAL."""
+        self._writer.close()
+        self._readers.shutdown()
+        while not self._read_connections.empty():
+            self._read_connections.get().close()
+        if self._command_committer is not None:
+            self._command_committer.connection.close()
+        self._committer.connection.close()
+
+    def _read_connection(self) -> Connection:
+        try:
+            return self._read_connections.get_nowait()
+        except Empty:
+            return _connect(self._path, "PRAGMA query_only = ON")
+
+
+def check_version(version: tuple[int, ...]) -> None:
+    """Check the SQLite library that is in use.
+
+    Raises:
+        SqliteTooOld: it has a fault that loses data.
+    """
+    if version < MINIMUM_SQLITE:
+        found, needed = (".".join(map(str, numbers)) for numbers in (version, MINIMUM_SQLITE))
+        raise SqliteTooOld(f"SQLite {found} may lose mail; {needed} or later is needed")
+
+
+def _migrate(connection: Connection) -> None:
+    if not migrations.is_pending(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        faults.reach("before_migration")
+        migrations.apply(connection)  # does nothing when another process was faster
+        connection.execute("COMMIT")
+        faults.reach("after_migration")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _checkpoint(connection: Connection) -> bool:
+    faults.reach("before_checkpoint")
+    connection.execute("PRAGMA busy_timeout = 0")  # mail must not wait for a reader to finish
+    try:
+        [is_busy, _, _] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT * 1000:.0f}")
+    faults.reach("after_checkpoint")
+    return not is_busy

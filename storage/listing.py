@@ -1,0 +1,160 @@
+"""The queue for people: entries with why they wait, and how deep each domain's queue is.
+
+Reads partial indexes only, so that it costs what is queued, not what was ever sent. Not here:
+messages as a whole (messages.py).
+"""
+# ruff: noqa: S608 - SQL is put together from constants and parameter marks of this module
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mta.core import ids
+from storage.database import Connection
+from storage.entries import OPEN_STATES, EntryState, entry_id
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """A queue entry for people.
+
+    Attributes:
+        id: "dl_...".
+        email_id: "em_..." of its message.
+        recipient, domain: where it goes.
+        state: label of its EntryState, such as "waiting".
+        priority: 0 transactional, 1 bulk.
+        attempts: made so far.
+        due_at: when it is tried (next), while it waits (aware, UTC); None otherwise.
+        why: why it waits, a core.disposition.Why value; "" when it does not.
+        code: last reply's code; None when no server has answered.
+        reply: last reply's text, or the error; "" before the first attempt.
+        host: server of the last attempt, "" when none was reached.
+        created_at: when it was accepted (aware, UTC).
+    """
+
+    id: str
+    email_id: str
+    recipient: str
+    domain: str
+    state: str
+    priority: int
+    attempts: int
+    due_at: datetime | None
+    why: str
+    code: int | None
+    reply: str
+    host: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DomainDepth:
+    """How many entries of a domain are in each state, and since when the oldest is there."""
+
+    domain: str
+    waiting: int
+    claimed: int
+    held: int
+    oldest: datetime
+
+
+_VIEW = """
+SELECT e.id, m.created_at, m.public_id, e.recipient, e.domain, e.state, e.priority, e.attempts,
+    e.due_at, e.why, e.code, e.reply, e.host
+FROM entries e JOIN messages m ON m.id = e.message_id
+"""
+
+
+def list_entries(  # noqa: PLR0913 - one parameter for each filter
+    connection: Connection,
+    *,
+    limit: int,
+    after: str = "",
+    tenant_id: int | None = None,
+    states: Collection[EntryState] | None = None,
+    domain: str | None = None,
+    email_id: str | None = None,
+) -> list[EntryView]:
+    """Return entries that meet all filters, oldest first.
+
+    Args:
+        connection: any.
+        limit: at most so many.
+        after: go on after the entry with this "dl_..." id; "" is from the start.
+        tenant_id: only this tenant's; None is everybody's.
+        states: only these. Final entries are found with `email_id` only: the queue is what is open.
+        domain: only to this recipient domain.
+        email_id: only those of this message ("em_...").
+    """
+    filters: dict[str, object] = {"+id > ?": ids.number_of(after, "dl") or 0}
+    if tenant_id is not None:
+        filters["tenant_id = ?"] = tenant_id
+    if domain is not None:
+        filters["domain = ?"] = domain
+    if email_id is not None:
+        filters["message_id = (SELECT id FROM messages WHERE public_id = ?)"] = email_id
+    possible = OPEN_STATES if email_id is None else tuple(EntryState)
+    wanted = [state for state in possible if states is None or state in states]
+    if not wanted:
+        return []
+    # One SELECT with a literal for each state, and "+id" which no index serves: only so does SQLite
+    # read its partial indexes instead of walking all entries there ever were in the order of id.
+    found = " UNION ALL ".join(
+        f"SELECT id FROM entries WHERE state = {state:d} AND {' AND '.join(filters)}"
+        for state in wanted
+    )
+    rows = connection.execute(
+        f"{_VIEW} WHERE e.id IN (SELECT id FROM ({found}) ORDER BY +id LIMIT ?) ORDER BY e.id",
+        (*tuple(filters.values()) * len(wanted), limit),
+    )
+    return [_entry(row) for row in rows]
+
+
+_DEPTHS = """
+SELECT d.domain, SUM(d.waiting), SUM(d.claimed), SUM(d.held), MIN(m.created_at)
+FROM (
+    SELECT domain, COUNT(*) AS waiting, 0 AS claimed, 0 AS held, MIN(id) AS oldest
+    FROM entries WHERE state = 0 GROUP BY domain
+    UNION ALL
+    SELECT domain, 0, COUNT(*), 0, MIN(id) FROM entries WHERE state = 1 GROUP BY domain
+    UNION ALL
+    SELECT domain, 0, 0, COUNT(*), MIN(id) FROM entries WHERE state = 2 GROUP BY domain
+) d
+JOIN entries e ON e.id = d.oldest
+JOIN messages m ON m.id = e.message_id
+GROUP BY d.domain
+ORDER BY 2 DESC, 1
+"""
+
+
+def depths(connection: Connection) -> list[DomainDepth]:
+    """Return each domain that has open entries, the one with the most waiting first."""
+    return [
+        DomainDepth(domain, waiting, claimed, held, ids.moment(oldest))
+        for domain, waiting, claimed, held, oldest in connection.execute(_DEPTHS)
+    ]
+
+
+def _entry(row: tuple[Any, ...]) -> EntryView:
+    number, created_at, email_id, recipient, domain, state, priority, attempts = row[:8]
+    due_at, why, code, reply, host = row[8:]
+    state = EntryState(state)
+    return EntryView(
+        id=entry_id(created_at, number),
+        email_id=email_id,
+        recipient=recipient,
+        domain=domain,
+        state=state.label,
+        priority=priority,
+        attempts=attempts,
+        due_at=ids.moment(due_at) if state is EntryState.WAITING else None,
+        why=why,
+        code=code,
+        reply=reply or "",
+        host=host or "",
+        created_at=ids.moment(created_at),
+    )

@@ -1,0 +1,67 @@
+"""The schema's history: the list of changes that lead to it. A released one is never edited.
+
+The statements themselves, with the documentation of every table and column, are in schema.py.
+Not here: the transaction that makes a crash leave the old schema or the new (database.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sqlite_utils import Database as SqliteUtilsDatabase
+from sqlite_utils import Migrations
+
+from storage import schema
+from storage.errors import SchemaTooNew
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+STEPS: Mapping[str, Sequence[str]] = {
+    "0001_first_release": schema.FIRST_RELEASE,
+}
+"""Name -> statements, in the order they are applied."""
+
+
+def is_pending(connection: Connection) -> bool:
+    """Return whether the file lacks some of this release's schema. Takes no lock.
+
+    Raises:
+        SchemaTooNew: the file has been changed by a later release.
+    """
+    database = _wrapped(connection)
+    applied = {migration.name for migration in _MIGRATIONS.applied(database)}
+    if unknown := sorted(applied - STEPS.keys()):
+        raise SchemaTooNew(
+            f"the database belongs to a later release (it has {unknown[0]}); use that release"
+        )
+    return applied != STEPS.keys()
+
+
+def apply(connection: Connection) -> None:
+    """Bring the file to this release's schema, inside the transaction that the caller has begun."""
+    _MIGRATIONS.apply(_wrapped(connection))
+
+
+def _wrapped(connection: Connection) -> SqliteUtilsDatabase:
+    # Bare: no plugins that happen to be installed, and none of its own settings.
+    return SqliteUtilsDatabase(connection, recursive_triggers=False, execute_plugins=False)
+
+
+def _step(statements: Sequence[str]) -> Callable[[SqliteUtilsDatabase], None]:
+    def run(database: SqliteUtilsDatabase) -> None:
+        for statement in statements:  # not executescript, which would commit the transaction
+            database.execute(statement)
+
+    return run
+
+
+def _registered() -> Migrations:
+    migrations = Migrations("mailwright")
+    for name, statements in STEPS.items():
+        migrations(name=name)(_step(statements))
+    return migrations
+
+
+_MIGRATIONS = _registered()

@@ -1,0 +1,141 @@
+"""What operators and senders ask of the queue: hold, release, retry now, cancel.
+
+A claimed entry is in the engine's hands: what is asked of it is kept as a wish and honoured when it
+would wait again. Not here: listing (listing.py).
+"""
+# ruff: noqa: S608 - SQL is put together from constants and parameter marks of this module
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mta.core import ids
+from storage import directives, tallies
+from storage.database import Connection
+from storage.entries import EntryState
+from storage.sql import chunks, marks
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which entries of the queue are meant: those with one of the ids, or of the domain, or all.
+
+    Attributes:
+        ids: "dl_..." of entries and "em_..." of messages; unknown ones select nothing.
+        domain: recipient domain, A-label; used when there are no ids.
+        is_all: without ids and domain, whether everything is meant rather than nothing.
+    """
+
+    ids: tuple[str, ...] = ()
+    domain: str = ""
+    is_all: bool = False
+
+
+def hold(
+    connection: Connection, selection: Selection, *, now: datetime, tenant_id: int | None = None
+) -> int:
+    """Keep entries from being tried until they are released; return how many.
+
+    Args:
+        connection: of a write.
+        selection: which.
+        now: aware, UTC.
+        tenant_id: only this tenant's; None is everybody's. The same in the other functions.
+    """
+    where = _conditions(connection, selection, tenant_id)
+    wish = (EntryState.HELD, ids.milliseconds(now))
+    held = _update(connection, "SET state = 2, why = 'held' WHERE state = 0", (), where)
+    return len(held) + len(_update(connection, _WISH, wish, where))
+
+
+def release(
+    connection: Connection, selection: Selection, *, now: datetime, tenant_id: int | None = None
+) -> int:
+    """Make held entries wait again, due now; return how many."""
+    where = _conditions(connection, selection, tenant_id)
+    at = (ids.milliseconds(now),)
+    released = _update(connection, f"{_DUE_NOW} WHERE state = 2", at, where)
+    _record_due_changed(connection, released)
+    spared = _update(connection, "SET wish = NULL WHERE state = 1 AND wish = 2", (), where)
+    return len(released) + len(spared)
+
+
+def retry_now(
+    connection: Connection, selection: Selection, *, now: datetime, tenant_id: int | None = None
+) -> int:
+    """Make waiting entries due now; return how many were not yet."""
+    where = _conditions(connection, selection, tenant_id)
+    at = ids.milliseconds(now)
+    changed = _update(connection, f"{_DUE_NOW} WHERE state = 0 AND due_at > ?", (at, at), where)
+    _record_due_changed(connection, changed)
+    return len(changed)
+
+
+def cancel(
+    connection: Connection, selection: Selection, *, now: datetime, tenant_id: int | None = None
+) -> int:
+    """Take entries out of the queue for good, with an event each; return how many.
+
+    One that is just being tried may still be delivered; it is canceled when it would wait again.
+    """
+    where = _conditions(connection, selection, tenant_id)
+    at = ids.milliseconds(now)
+    canceled = _update(connection, "SET state = 13, why = '' WHERE state = 0", (), where)
+    canceled += _update(connection, "SET state = 13, why = '' WHERE state = 2", (), where)
+    tallies.record_canceled(connection, [(*row[:3], at) for row in canceled])
+    wished = _update(connection, _WISH, (EntryState.CANCELED, at), where)
+    return len(canceled) + len(wished)
+
+
+_WISH = "SET wish = ?, wished_at = ? WHERE state = 1 AND wish IS DISTINCT FROM 13"
+_DUE_NOW = "SET state = 0, due_at = ?, why = 'released'"
+
+_Condition = tuple[str, tuple[object, ...]]
+_Row = tuple[int, int, int, str]
+
+
+def _conditions(
+    connection: Connection, selection: Selection, tenant_id: int | None
+) -> list[_Condition]:
+    """Return the selection as SQL conditions with their parameters; their union is meant."""
+    tenant, values = ("TRUE", ()) if tenant_id is None else ("tenant_id = ?", (tenant_id,))
+    if selection.ids:
+        rows = _entry_rows(connection, selection.ids)
+        return [(f"id IN ({marks(some)}) AND {tenant}", (*some, *values)) for some in chunks(rows)]
+    if selection.domain:
+        return [(f"domain = ? AND {tenant}", (selection.domain, *values))]
+    return [(tenant, values)] if selection.is_all else []
+
+
+def _entry_rows(connection: Connection, identifiers: Sequence[str]) -> list[int]:
+    numbers = (ids.number_of(identifier, "dl") for identifier in identifiers)
+    rows = {number for number in numbers if number is not None}
+    for some in chunks([one for one in identifiers if one.startswith("em_")]):
+        found = connection.execute(
+            "SELECT e.id FROM messages m JOIN entries e ON e.message_id = m.id"
+            f" WHERE m.public_id IN ({marks(some)})",
+            some,
+        )
+        rows.update(row for (row,) in found)
+    return sorted(rows)
+
+
+def _update(
+    connection: Connection,
+    change: str,
+    parameters: tuple[object, ...],
+    where: Sequence[_Condition],
+) -> list[_Row]:
+    """Change the entries that meet `change` and a condition; return id, message, tenant, domain."""
+    changed: list[_Row] = []
+    for condition, values in where:
+        sql = f"UPDATE entries {change} AND {condition} RETURNING id, message_id, tenant_id, domain"
+        changed += connection.execute(sql, (*parameters, *values)).fetchall()
+    return changed
+
+
+def _record_due_changed(connection: Connection, rows: Sequence[_Row]) -> None:
+    for domain in sorted({domain for _, _, _, domain in rows}):
+        directives.record(connection, directives.DUE_CHANGED, domain)

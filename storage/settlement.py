@@ -1,0 +1,175 @@
+"""Writing down what became of attempts: entry, message and journal, in one transaction.
+
+The decision comes from core/disposition.py. A wish to hold or cancel that was recorded while the
+entry was claimed is honoured where the entry would otherwise wait again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from mta.core import ids
+from mta.core.disposition import Bounced, Deferred, Delivered, Disposition, Expired
+from mta.core.event import EventKind, JsonValue
+from mta.core.outcome import Accepted, Ambiguous, Attempt, Command, Outcome, Refused, Unreachable
+from storage import events, tallies
+from storage.database import Connection
+from storage.entries import EntryState
+from storage.tallies import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One attempt's consequence for one entry.
+
+    Attributes:
+        entry_id: row id.
+        attempts: made so far, this one included.
+        disposition: what was decided.
+        attempt: what happened.
+    """
+
+    entry_id: int
+    attempts: int
+    disposition: Disposition
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    """A disposition as columns. State None: it waits again, unless something else was wished."""
+
+    state: EntryState | None
+    due_at: datetime | None = None
+    why: str = ""
+    bounce_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """An outcome as columns. Code None: no server answered, and text is an error in our words."""
+
+    text: str
+    code: int | None = None
+    enhanced: str = ""
+    command: str = ""
+    stage: str = ""
+
+
+_SETTLE = """
+UPDATE entries SET
+    state = COALESCE(?, wish, 0), due_at = COALESCE(?, due_at),
+    why = CASE WHEN ? IS NOT NULL OR wish IS NULL THEN ? WHEN wish = 2 THEN 'held' ELSE '' END,
+    owner = NULL, wish = NULL, attempts = ?,
+    code = ?, enhanced = ?, reply = ?, class = ?, host = ?
+WHERE id = ? AND state < 10
+RETURNING message_id, tenant_id, state
+"""
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement]) -> None:
+    """Update the entries, write one event each, and bring their messages' counts up to date.
+
+    An entry that is final already is left alone. A deferred entry that was to be canceled gets the
+    canceled event, with the attempt in its data.
+    """
+    journal: list[events.EventRow] = []
+    counted: dict[int, Tally] = {}
+    for settlement in settlements:
+        fate, report = _fate(settlement.disposition), _report(settlement.attempt.outcome)
+        rows = connection.execute(_SETTLE, _columns(settlement, fate, report)).fetchall()
+        if not rows:
+            continue
+        [(message_row, tenant_id, number)] = rows
+        state = EntryState(number)
+        at_ms = ids.milliseconds(settlement.attempt.ended_at)
+        data = events.json_data(_data(settlement, fate, report, state))
+        kind = _KINDS.get(state, EventKind.DEFERRED).value
+        journal.append((message_row, settlement.entry_id, tenant_id, kind, at_ms, data))
+        _count(counted, message_row, state, at_ms)
+    events.append(connection, journal)
+    tallies.apply(connection, counted)
+
+
+_KINDS = {
+    EntryState.DELIVERED: EventKind.DELIVERED,
+    EntryState.BOUNCED: EventKind.BOUNCED,
+    EntryState.EXPIRED: EventKind.EXPIRED,
+    EntryState.CANCELED: EventKind.CANCELED,
+}
+
+
+def _fate(disposition: Disposition) -> _Fate:
+    match disposition:
+        case Delivered():
+            return _Fate(EntryState.DELIVERED)
+        case Deferred(due_at, why, bounce_class):
+            return _Fate(None, due_at, why.value, bounce_class.value)
+        case Bounced(bounce_class):
+            return _Fate(EntryState.BOUNCED, bounce_class=bounce_class.value)
+        case Expired(why, bounce_class):
+            return _Fate(EntryState.EXPIRED, None, why.value, bounce_class.value)
+        case _:
+            assert_never(disposition)
+
+
+def _report(outcome: Outcome) -> _Report:
+    match outcome:
+        case Accepted(reply):
+            return _Report(reply.text, reply.code, reply.enhanced, Command.END_OF_DATA.value)
+        case Refused(reply, command):
+            return _Report(reply.text, reply.code, reply.enhanced, command.value)
+        case Unreachable(stage, error, _, enhanced):
+            return _Report(error, enhanced=enhanced, stage=stage.value)
+        case Ambiguous(error):
+            return _Report(error, command=Command.END_OF_DATA.value)
+        case _:
+            assert_never(outcome)
+
+
+def _columns(settlement: Settlement, fate: _Fate, report: _Report) -> tuple[object, ...]:
+    due_at = None if fate.due_at is None else ids.milliseconds(fate.due_at)
+    entry = (fate.state, due_at, fate.state, fate.why, settlement.attempts)
+    reply = (report.code, report.enhanced, report.text, fate.bounce_class)
+    return (*entry, *reply, settlement.attempt.peer.host, settlement.entry_id)
+
+
+def _data(
+    settlement: Settlement, fate: _Fate, report: _Report, state: EntryState
+) -> dict[str, JsonValue]:
+    """Return the event's details; what there is nothing to say about is absent."""
+    attempt, peer = settlement.attempt, settlement.attempt.peer
+    data: dict[str, JsonValue] = {
+        "attempt": settlement.attempts,
+        "code": report.code,
+        "enhanced": report.enhanced,
+        "text": report.text,
+        "command": report.command,
+        "stage": report.stage,
+        "host": peer.host,
+        "address": peer.address,
+        "tls": peer.tls,
+        "started_at": _rfc3339(attempt.started_at),
+        "duration_ms": (attempt.ended_at - attempt.started_at) // timedelta(milliseconds=1),
+        "due_at": _rfc3339(fate.due_at) if fate.due_at and state is EntryState.WAITING else "",
+        "why": fate.why,
+        "class": fate.bounce_class,
+    }
+    return {name: value for name, value in data.items() if value not in {None, ""}}
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _count(counted: dict[int, Tally], message_row: int, state: EntryState, at_ms: int) -> None:
+    tally = counted.setdefault(message_row, Tally(at_ms))
+    tally.at_ms = max(tally.at_ms, at_ms)
+    if state.is_final:
+        tally.finals += 1
+        tally.status = state.label
+    else:
+        tally.is_deferred = True

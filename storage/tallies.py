@@ -1,0 +1,78 @@
+"""Tallies: what the moves of entries mean for their messages, as counts and status.
+
+Called inside the transaction that moves the entries. Not here: the moves (claims.py, settlement.py,
+operators.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mta.core.event import EventKind
+from storage import events
+from storage.database import Connection
+from storage.entries import EntryState, final_status
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened to a message's entries in one call.
+
+    Attributes:
+        at_ms: when the last of it happened.
+        finals: how many entries became final.
+        status: of the message, should this be all there is to it: the last entry's.
+        is_deferred: whether an entry waits again after an attempt.
+    """
+
+    at_ms: int
+    finals: int = 0
+    status: str = ""
+    is_deferred: bool = False
+
+
+_APPLY = """
+UPDATE messages SET
+    pending = pending - ?,
+    status = CASE WHEN recipients = 1 OR ? THEN ? ELSE status END,
+    settled_at = CASE WHEN pending = ? THEN ? END
+WHERE id = ?
+RETURNING pending, recipients
+"""
+
+
+def apply(connection: Connection, tallies: Mapping[int, Tally]) -> None:
+    """Bring counts and status of messages (by row id) up to date with their entries."""
+    for message_id, tally in tallies.items():
+        status = "deferred" if tally.is_deferred else tally.status
+        facts = (tally.finals, tally.is_deferred, status, tally.finals, tally.at_ms, message_id)
+        [(pending, recipients)] = connection.execute(_APPLY, facts).fetchall()
+        if pending == 0 and recipients > 1:
+            _conclude(connection, message_id)
+
+
+def _conclude(connection: Connection, message_id: int) -> None:
+    states = connection.execute(
+        "SELECT DISTINCT state FROM entries WHERE message_id = ?", (message_id,)
+    )
+    status = final_status(EntryState(state) for (state,) in states)
+    connection.execute("UPDATE messages SET status = ? WHERE id = ?", (status, message_id))
+
+
+def record_canceled(connection: Connection, rows: Iterable[tuple[int, int, int, int]]) -> None:
+    """Write the events of entries that have just become canceled, and account for them.
+
+    Args:
+        connection: of a write.
+        rows: entry row id, message row id, tenant id, and when it was asked for (ms).
+    """
+    journal: list[events.EventRow] = []
+    tallies: dict[int, Tally] = {}
+    for entry_row, message_row, tenant_id, at_ms in rows:
+        kind = EventKind.CANCELED.value
+        journal.append((message_row, entry_row, tenant_id, kind, at_ms, "{}"))
+        tally = tallies.setdefault(message_row, Tally(at_ms, status=EntryState.CANCELED.label))
+        tally.finals += 1
+    events.append(connection, journal)
+    apply(connection, tallies)

@@ -1,0 +1,153 @@
+"""The writer thread: a queue of work in front, a group at a time behind.
+
+While one group is being committed the next one gathers, so the busier the server, the more mail
+shares one sync. Not here: what a transaction is (database.py, which brings the callables).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from storage.errors import StorageUnavailable
+
+T = TypeVar("T")
+
+MAX_GROUP = 256
+"""Pieces of work in one transaction: bounds how long a commit, and who waits for it, can take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one piece of work: its value, or its error."""
+
+    value: Any = None
+    error: Exception | None = None
+
+    def result(self) -> Any:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Something that a coroutine waits for. A chore is done by itself, outside any transaction."""
+
+    work: Callable[..., Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    is_chore: bool
+
+
+class Writer:
+    """The thread and its queue. Several event loops may use it at once.
+
+    Args:
+        commit: carries a group out and says what became of each; raises nothing.
+        run_chore: the same for one chore.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Callable[..., Any]]], Sequence[Done]],
+        run_chore: Callable[[Callable[..., Any]], Done],
+    ) -> None:
+        self._commit = commit
+        self._run_chore = run_chore
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def submit(self, work: Callable[..., T], *, is_chore: bool = False) -> asyncio.Future[T]:
+        """Queue work and return a future of the running loop that gets its result.
+
+        Raises:
+            StorageUnavailable: closed.
+        """
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop.create_future(), loop, is_chore)
+        with self._lock:
+            if self._is_closed:
+                raise StorageUnavailable("the database is closed")
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="storage-writer", daemon=True
+                )
+                self._thread.start()
+            self._jobs.put(job)
+        return job.future
+
+    def close(self) -> None:
+        """Finish what is queued, then end the thread."""
+        with self._lock:
+            self._is_closed = True
+            self._jobs.put(None)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        group: list[_Job] = []
+        try:
+            while group := self._next_group():
+                self._serve(group)
+        finally:
+            # Nothing is left, unless what broke is not even an Exception: nobody may wait for ever.
+            self._abandon(group)
+
+    def _next_group(self) -> list[_Job]:
+        """Wait for work and return all there is, up to a bound; nothing when it is time to end."""
+        group: list[_Job] = []
+        while len(group) < MAX_GROUP and not (group and self._jobs.empty()):
+            job = self._jobs.get()
+            if job is None:
+                if group:
+                    self._jobs.put(None)  # for the next call
+                break
+            group.append(job)
+        return group
+
+    def _serve(self, group: Sequence[_Job]) -> None:
+        jobs = [job for job in group if not job.is_chore]
+        if jobs:
+            _wake(jobs, self._commit([job.work for job in jobs]))
+        for job in group:
+            if job.is_chore:
+                _wake([job], [self._run_chore(job.work)])
+
+    def _abandon(self, jobs: list[_Job]) -> None:
+        with self._lock:
+            self._is_closed = True
+        while not self._jobs.empty():
+            job = self._jobs.get()
+            if job is not None:
+                jobs.append(job)
+        _wake(jobs, [Done(error=StorageUnavailable("the writer has stopped")) for _ in jobs])
+
+
+def _wake(jobs: Sequence[_Job], done: Sequence[Done]) -> None:
+    """Hand results to the loops that wait for them, with one call for each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, Done]]] = defaultdict(list)
+    for job, result in zip(jobs, done, strict=True):
+        by_loop[job.loop].append((job, result))
+    for loop, results in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed and its coroutines gone; the work stays
+            loop.call_soon_threadsafe(_deliver, results)
+
+
+def _deliver(results: Sequence[tuple[_Job, Done]]) -> None:
+    for job, done in results:
+        if job.future.done():  # its waiter was cancelled; the work stays done
+            continue
+        if done.error is None:
+            job.future.set_result(done.value)
+        else:
+            job.future.set_exception(done.error)

@@ -1,0 +1,173 @@
+"""How SQLite answers every query that runs often: by an index, never by walking a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from mta.core.disposition import Why
+from mta.core.event import EventKind
+from storage import (
+    directives,
+    domains,
+    events,
+    idempotency,
+    messages,
+    queue,
+    retention,
+    submissions,
+    suppressions,
+    tenants,
+    webhooks,
+)
+from storage.database import Connection
+from storage.messages import EmailFilter
+from storage.queue import Selection
+from tests.storage import builders
+from tests.storage.builders import LATER, NOW
+
+Query = Callable[[Any], object]
+
+
+class Explaining:
+    """A connection that also asks, with the same parameters, how each statement is carried out."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.plan: list[str] = []
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        self._explain(statement, parameters)
+        return self._connection.execute(statement, parameters)
+
+    def executemany(self, statement: str, rows: Any) -> Any:
+        rows = list(rows)
+        if rows:
+            self._explain(statement, rows[0])
+        return self._connection.executemany(statement, rows)
+
+    def _explain(self, statement: str, parameters: Sequence[Any]) -> None:
+        plan = self._connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        self.plan += [row[3] for row in plan]
+
+
+def claim(c: Any) -> object:
+    requests = [queue.ClaimRequest("example.net", 100)]
+    return queue.claim(c, requests, now=NOW, owner="me")
+
+
+def accept(c: Any) -> object:
+    made = builders.submission("a@example.net", "b@example.net", tags=(("campaign", "x"),))
+    return submissions.accept(c, made, policy=submissions.AcceptPolicy(), now=NOW)
+
+
+def settle(c: Any) -> object:
+    return builders.settle_all(c, builders.claim(c), "deferred")
+
+
+def give_back(c: Any) -> object:
+    return queue.give_back(c, [1, 2], due_at=NOW, why=Why.SITE_BUSY)
+
+
+def newest(c: Any) -> str:
+    return messages.list_(c, 1, limit=1)[0].public_id
+
+
+HOT: dict[str, Query] = {
+    "accept": accept,
+    "claim": claim,
+    "settle": settle,
+    "give back": give_back,
+    "next due": lambda c: queue.next_due(c, "example.net"),
+    "last entry": queue.last_entry_id,
+    "directives": lambda c: directives.after(c, 3),
+    "keys version": domains.keys_version,
+    "suppressed": lambda c: suppressions.lookup(c, 1, ["a", "b"]),
+    "authenticate": lambda c: tenants.authenticate(c, b"hash"),
+    "idempotency": lambda c: idempotency.find(c, tenant_id=1, scope="POST /v1/emails", key="k"),
+    "events": lambda c: events.read(c, after=0, limit=10),
+    "events of a kind": lambda c: events.read(
+        c, after=0, limit=10, tenant_id=1, kinds=[EventKind.BOUNCED]
+    ),
+    "event": lambda c: events.by_seq(c, 1),
+    "events of a message": lambda c: events.of_message(c, 1),
+    "email": lambda c: messages.get(c, 1, newest(c)),
+    "emails": lambda c: messages.list_(c, 1, limit=10),
+    "emails after": lambda c: messages.list_(c, 1, limit=10, after=newest(c)),
+    "emails before": lambda c: messages.list_(c, 1, limit=10, before=newest(c)),
+    "emails since": lambda c: messages.list_(
+        c, 1, EmailFilter(since=NOW, until=LATER, status="queued", to="x", domain="y"), limit=10
+    ),
+    "emails with a tag": lambda c: messages.list_(
+        c, 1, EmailFilter(tag="campaign", tag_value="x"), limit=10, after=newest(c)
+    ),
+    "emails of a batch": lambda c: messages.list_(c, 1, EmailFilter(batch_id="bt_1"), limit=10),
+    "suppressions": lambda c: suppressions.list_(c, 1, limit=10),
+    "entries of an email": lambda c: queue.list_entries(c, limit=10, email_id=newest(c)),
+    "hold by id": lambda c: queue.hold(c, Selection(("dl_" + "0" * 25 + "1",)), now=NOW),
+    "hold a domain": lambda c: queue.hold(c, Selection(domain="example.net"), now=NOW),
+    "release a domain": lambda c: queue.release(c, Selection(domain="example.net"), now=NOW),
+    "retry a domain": lambda c: queue.retry_now(c, Selection(domain="example.net"), now=LATER),
+    "cancel a domain": lambda c: queue.cancel(c, Selection(domain="example.net"), now=NOW),
+    "cancel an email": lambda c: queue.cancel(c, Selection((newest(c),)), now=NOW),
+    "due retries": lambda c: webhooks.due_retries(c, NOW, limit=10),
+    "record a failure": lambda c: webhooks.record_failure(c, webhooks.Retry("wh_1", 1, 1, NOW)),
+    "prune": lambda c: retention.prune(c, bodies_before=LATER, events_before=LATER, limit=10),
+    "files in use": lambda c: retention.files_in_use(c, ["a"]),
+    "forget answers": lambda c: idempotency.forget_before(c, LATER),
+}
+WHOLE_QUEUE: dict[str, Query] = {
+    "schedule": queue.schedule,
+    "free claims": lambda c: queue.free_claims(c, NOW, owner="me"),
+    "depths": queue.depths,
+    "entries": lambda c: queue.list_entries(c, limit=10, tenant_id=1),
+    "hold everything": lambda c: queue.hold(c, Selection(is_all=True), now=NOW),
+    "cancel everything": lambda c: queue.cancel(c, Selection(is_all=True), now=NOW),
+}
+SORTED = {"entries of an email", "emails of a batch"}
+"""Few rows each, so that sorting them costs nothing."""
+SMALL = ("SCAN sqlite_sequence", "SCAN (subquery")
+"""One row for each counter; what a subquery has found by its indexes."""
+
+
+@pytest.fixture
+def explaining(connection: Connection) -> Explaining:
+    for number in range(20):
+        builders.accept(
+            connection, f"u{number}@example.net", tags=(("campaign", "x"),), batch_id="bt_1"
+        )
+    suppressions.add(connection, tenant_id=1, key="k", address="k", reason="manual", now=NOW)
+    builders.settle_all(connection, builders.claim(connection, limit=5))
+    return Explaining(connection)
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_hot_queries_search_an_index(explaining: Explaining, name: str) -> None:
+    HOT[name](explaining)
+    assert explaining.plan or name == "last entry"
+    scans = [step for step in explaining.plan if step.startswith("SCAN")]
+    sorts = [step for step in explaining.plan if "TEMP B-TREE" in step]
+    assert [step for step in scans if not step.startswith(SMALL)] == []
+    assert sorts == [] or name in SORTED
+
+
+@pytest.mark.parametrize("name", WHOLE_QUEUE)
+def test_what_reads_the_whole_queue_reads_nothing_else(explaining: Explaining, name: str) -> None:
+    WHOLE_QUEUE[name](explaining)
+    partial = ("entries_waiting", "entries_claimed", "entries_held")
+    scans = [step for step in explaining.plan if step.startswith("SCAN entries")]
+    assert scans
+    assert all(step.endswith(partial) for step in scans)
+
+
+def test_new_entries_are_found_from_the_last_one_on(explaining: Explaining) -> None:
+    queue.new_since(explaining, 15)  # type: ignore[arg-type]
+    assert explaining.plan[0] == "SEARCH entries USING INTEGER PRIMARY KEY (rowid>?)"
+
+
+def test_the_claim_uses_its_index_to_the_full(explaining: Explaining) -> None:
+    claim(explaining)
+    step = "SEARCH entries USING INDEX entries_waiting (domain=? AND priority=? AND due_at<?)"
+    assert explaining.plan.count(step) == 2  # once for each priority
