@@ -1,0 +1,42 @@
+"""Keyed seals that tell our own addresses and tokens from forged ones: HMAC-SHA256, cut short.
+
+Every use has a purpose of its own, so that what was sealed for one is never taken for another. Not
+here: what is sealed (return_path.py, unsubscribe.py) and where secrets are kept. Follows RFC 2104;
+cutting: RFC 2104 5.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+MIN_SECRET = 16
+"""Octets of the shortest secret: less could be tried out."""
+MIN_SEAL = 10
+"""Octets of the shortest seal, 80 bits (RFC 2104 5)."""
+
+
+def seal(secret: bytes, purpose: bytes, payload: bytes, size: int) -> bytes:
+    """Return `size` octets, MIN_SEAL to 32, that only the holder of the secret can make.
+
+    Raises:
+        ValueError: a shorter secret than MIN_SECRET, another size, or a NUL in the purpose.
+    """
+    if len(secret) < MIN_SECRET:
+        raise ValueError(f"a secret has at least {MIN_SECRET} octets")
+    if not MIN_SEAL <= size <= 32:
+        raise ValueError(f"a seal has {MIN_SEAL} to 32 octets")
+    if b"\0" in purpose:
+        raise ValueError("a purpose holds no NUL: it ends there")
+    return hmac.digest(secret, purpose + b"\0" + payload, "sha256")[:size]
+
+
+def is_sealed(secrets: Sequence[bytes], purpose: bytes, payload: bytes, mac: bytes) -> bool:
+    """Tell whether `mac` is the seal of one of the secrets; takes the same time for any wrong one.
+
+    Raises:
+        ValueError: as seal; the size is that of `mac`, which callers cut to a fixed length.
+    """
+    seals = [seal(secret, purpose, payload, len(mac)) for secret in secrets]
+    matches = [hmac.compare_digest(mac, expected) for expected in seals]
+    return any(matches)
