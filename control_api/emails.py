@@ -1,0 +1,136 @@
+"""POST /v1/emails, and what a batch of them shares with it: body in, one transaction, answer out.
+
+Not here: reading emails back (email_views.py), what a body may hold (payload.py), how it becomes a
+message (submissions.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar, assert_never
+
+from starlette.responses import Response
+
+from control_api.errors import ApiError, FieldError, Problem, invalid
+from control_api.fields import read_json
+from control_api.idempotency import Act, Once, Written, once
+from control_api.payload import parse_email
+from control_api.routes import Call, timestamp
+from control_api.submissions import Origin, build, discard
+from mta.core.event import JsonValue
+from mta.core.submission import Submission
+from storage.database import Connection
+from storage.submissions import AcceptedEmail, AcceptPolicy, DomainNotAllowed, accept
+
+_WORTH_A_THREAD = 65_536
+"""Bytes of a body from which composing would hold up the event loop."""
+
+T = TypeVar("T")
+
+
+async def send_email(call: Call) -> Response:
+    """POST /v1/emails."""
+    body = await call.request.body()
+    origin = origin_of(call)
+    with once(call, body) as request:
+        submission = await aside(body, lambda: _read(body, call, origin))
+
+        def act(connection: Connection) -> Written | Problem:
+            match accept(connection, submission, policy=policy_of(call), now=origin.at):
+                case AcceptedEmail() as accepted:
+                    return Written(_answer(submission, accepted), frozenset({accepted.public_id}))
+                case DomainNotAllowed() as refusal:
+                    return domain_problem([domain_error(refusal)])
+                case other:
+                    assert_never(other)
+
+        return await submit(call, request, [submission], act)
+
+
+def _read(body: bytes, call: Call, origin: Origin) -> Submission:
+    found = prepare(read_json(body), call, origin)
+    if isinstance(found, Submission):
+        return found
+    raise ApiError(invalid(found))
+
+
+def _answer(submission: Submission, accepted: AcceptedEmail) -> dict[str, object]:
+    return {
+        "object": "email",
+        "id": accepted.public_id,
+        "status": accepted.status,
+        "queued_at": timestamp(accepted.queued_at),
+        "message_id": submission.header.message_id,
+    }
+
+
+def prepare(
+    value: JsonValue, call: Call, origin: Origin, batch_id: str = ""
+) -> Submission | tuple[FieldError, ...]:
+    """Turn one email of a request body into a submission, or return all that is wrong with it.
+
+    Raises:
+        StorageError: the spool cannot be written.
+    """
+    email = parse_email(value, now=origin.at)
+    if isinstance(email, tuple):
+        return email
+    services = call.services
+    found = build(
+        email, origin, services.database.spool, public_id=services.new_id("em"), batch_id=batch_id
+    )
+    return (found,) if isinstance(found, FieldError) else found
+
+
+async def submit(
+    call: Call, request: Once, submissions: Sequence[Submission], act: Act
+) -> Response:
+    """Run the transaction that may accept submissions, wake the engine, tidy the spool, answer.
+
+    Raises:
+        ApiError: the transaction refused.
+        StorageError: what is in the spool stays, because the transaction may have been committed.
+    """
+    outcome = await request.run(act)
+    accepted = outcome.written.email_ids if outcome.written else frozenset()
+    if accepted:
+        call.services.kick()
+    refused = [one for one in submissions if one.public_id not in accepted and one.message.file]
+    if refused:
+        await asyncio.to_thread(discard, refused, call.services.database.spool)
+    return outcome.response()
+
+
+async def aside(body: bytes, work: Callable[[], T]) -> T:
+    """Return what `work` makes of a body; in a thread when that takes long."""
+    return await asyncio.to_thread(work) if len(body) > _WORTH_A_THREAD else work()
+
+
+def origin_of(call: Call) -> Origin:
+    """Return what holds for all emails of a request."""
+    settings = call.services.settings
+    return Origin(
+        tenant_id=call.tenant_id,
+        tenant=call.key.tenant_name,
+        hostname=settings.server.hostname,
+        bounce_domain=settings.reports.domain,
+        max_size=settings.submission.max_message_size,
+        at=call.services.now(),
+    )
+
+
+def policy_of(call: Call) -> AcceptPolicy:
+    """Return what the operator demands of mail."""
+    return AcceptPolicy(call.services.settings.policy.require_verified_domain)
+
+
+def domain_error(refusal: DomainNotAllowed) -> FieldError:
+    """Return the error for a sender domain that the tenant may not use."""
+    message = f"The domain {refusal.domain} is not a verified domain of yours."
+    return FieldError("from", "domain_not_verified", message)
+
+
+def domain_problem(errors: Sequence[FieldError]) -> Problem:
+    """Return the 403 for sender domains that the tenant may not use."""
+    return Problem(403, errors[0].code, errors[0].message, tuple(errors))

@@ -1,0 +1,281 @@
+"""The body of POST /v1/emails: JSON in, a typed email out, or every error in it by field.
+
+Not here: names and values that only a mail header restricts, which composing checks
+(submissions.py), and the queue (storage).
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from control_api.errors import FieldError
+from control_api.fields import Fields, json_error, line_error, parse_time
+from mta.core.address import MAX_MAILBOX, AddressError, parse_address, parse_mailbox
+from mta.core.envelope import Priority
+from mta.core.event import JsonValue
+from mta.core.mime import Attachment, Mailbox
+
+MAX_RECIPIENTS = 100
+"""Addresses in to, cc and bcc together."""
+MAX_SUBJECT = 998
+MAX_NAME = 256
+MAX_HEADERS = 50
+MAX_HEADER_VALUE = 8192
+MAX_ATTACHMENTS = 100
+MAX_TAGS = 20
+MAX_TAG = 256
+MAX_AHEAD = timedelta(days=30)
+"""How far ahead send_at may lie."""
+
+_IN_A_WHILE = re.compile(r"in (\d{1,6}) (min|hour|day)(?:ute)?s?", re.ASCII)
+_UNITS = {"min": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+_TYPES = mimetypes.MimeTypes()
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """A request to send one email, validated.
+
+    Attributes:
+        from_: sender as the From header shows it.
+        to: at least one.
+        reply_to: may be empty.
+        text: plain text body, None when there is none; then there is html.
+        html: HTML body, None when there is none; then there is text.
+        headers: further header fields in the order given; their names are checked by composing.
+        tags: names and values.
+        metadata: free-form, echoed in events.
+        send_at: not before this time (aware, UTC); None is now.
+    """
+
+    from_: Mailbox
+    to: tuple[Mailbox, ...]
+    cc: tuple[Mailbox, ...]
+    bcc: tuple[Mailbox, ...]
+    reply_to: tuple[Mailbox, ...]
+    subject: str
+    text: str | None
+    html: str | None
+    headers: tuple[tuple[str, str], ...]
+    attachments: tuple[Attachment, ...]
+    tags: tuple[tuple[str, str], ...]
+    metadata: Mapping[str, JsonValue]
+    send_at: datetime | None
+    priority: Priority
+
+    @property
+    def recipients(self) -> tuple[Mailbox, ...]:
+        """Everyone who gets it: to, cc and bcc."""
+        return (*self.to, *self.cc, *self.bcc)
+
+
+def parse_email(value: JsonValue, *, now: datetime) -> Email | tuple[FieldError, ...]:
+    """Return the email that a JSON value asks for, or all that is wrong with it."""
+    fields = Fields(value, [])
+    email = Email(
+        from_=_sender(fields),
+        to=_required_mailboxes(fields, "to"),
+        cc=_mailboxes(fields, "cc"),
+        bcc=_mailboxes(fields, "bcc"),
+        reply_to=_mailboxes(fields, "reply_to"),
+        subject=fields.text("subject", MAX_SUBJECT),
+        text=fields.block("text") or None,
+        html=fields.block("html") or None,
+        headers=_headers(fields),
+        attachments=_attachments(fields),
+        tags=_tags(fields),
+        metadata=_metadata(fields),
+        send_at=_send_at(fields, now),
+        priority=_priority(fields),
+    )
+    fields.finish()
+    if len(email.recipients) > MAX_RECIPIENTS:
+        message = f"At most {MAX_RECIPIENTS} addresses are allowed in to, cc and bcc together."
+        fields.fail("to", "too_many", message)
+    if not fields.errors and email.text is None and email.html is None:
+        fields.fail("html", "required", "Give html or text, or both.")
+    return tuple(fields.errors) if fields.errors else email
+
+
+_NOBODY = Mailbox("", parse_address("nobody@localhost"))
+"""Stands for a sender that was wrong; an Email that holds it is never returned."""
+
+
+def _sender(fields: Fields) -> Mailbox:
+    value = fields.take("from")
+    if value is None:
+        fields.fail("from", "required", "This field is required.")
+        return _NOBODY
+    return _mailbox(fields, "from", value) or _NOBODY
+
+
+def _mailboxes(fields: Fields, name: str) -> tuple[Mailbox, ...]:
+    """Read one mailbox, or an array of them."""
+    value = fields.take(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        value, paths = [value], [name]
+    elif len(value) > MAX_RECIPIENTS:
+        fields.fail(name, "too_many", f"At most {MAX_RECIPIENTS} addresses are allowed.")
+        return ()
+    else:
+        paths = [f"{name}[{index}]" for index in range(len(value))]
+    found = (_mailbox(fields, path, item) for path, item in zip(paths, value, strict=True))
+    return tuple(mailbox for mailbox in found if mailbox is not None)
+
+
+def _required_mailboxes(fields: Fields, name: str) -> tuple[Mailbox, ...]:
+    count = len(fields.errors)
+    found = _mailboxes(fields, name)
+    if not found and len(fields.errors) == count:
+        fields.fail(name, "required", "This field is required.")
+    return found
+
+
+def _mailbox(fields: Fields, path: str, value: JsonValue) -> Mailbox | None:
+    """Read 'Name <a@b.example>', 'a@b.example' or {"email": ..., "name": ...}."""
+    try:
+        match value:
+            case str():
+                return Mailbox(*parse_mailbox(value))
+            case dict():
+                return _mailbox_object(Fields(value, fields.errors, path))
+            case _:
+                fields.fail(path, "invalid_type", "Expected an address.")
+    except AddressError as error:
+        fields.fail(path, "invalid_address", _sentence(error))
+    return None
+
+
+def _mailbox_object(fields: Fields) -> Mailbox | None:
+    name = fields.text("name", MAX_NAME)
+    email = fields.required_text("email", MAX_MAILBOX)
+    fields.finish()
+    return Mailbox(name, parse_address(email)) if email else None
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:
+    headers = fields.object("headers")
+    if len(headers) > MAX_HEADERS:
+        fields.fail("headers", "too_many", f"At most {MAX_HEADERS} headers are allowed.")
+        return ()
+    inside = Fields(headers, fields.errors, "headers")
+    return tuple((name, inside.text(name, MAX_HEADER_VALUE)) for name in headers)
+
+
+def _attachments(fields: Fields) -> tuple[Attachment, ...]:
+    return tuple(
+        _attachment(Fields(item, fields.errors, path))
+        for path, item in fields.items("attachments", MAX_ATTACHMENTS)
+    )
+
+
+def _attachment(fields: Fields) -> Attachment:
+    content_id = fields.text("content_id", MAX_NAME)
+    read_name = fields.text if content_id else fields.required_text
+    filename = read_name("filename", MAX_NAME)
+    content = _content(fields)
+    content_type = fields.text("content_type", MAX_NAME) or _guessed_type(filename)
+    disposition = fields.text("disposition", MAX_NAME)
+    fields.finish()
+    default = "inline" if content_id else "attachment"
+    return Attachment(filename, content, content_type, content_id, disposition or default)
+
+
+def _guessed_type(filename: str) -> str:
+    return _TYPES.guess_type(filename)[0] or "application/octet-stream"
+
+
+def _content(fields: Fields) -> bytes:
+    if fields.take("path") is not None:
+        message = "Remote content is not fetched; send it in content."
+        fields.fail("path", "unsupported", message)
+        return b""
+    value = fields.take("content")
+    if not isinstance(value, str):
+        fields.fail("content", "required", "Send the content in base64.")
+        return b""
+    try:
+        return base64.b64decode("".join(value.split()), validate=True)
+    except ValueError:  # binascii.Error is one; so is text that is not ASCII
+        fields.fail("content", "invalid_base64", "This is not base64 (RFC 4648 4).")
+        return b""
+
+
+def _tags(fields: Fields) -> tuple[tuple[str, str], ...]:
+    """Read [{"name": ..., "value": ...}] or {name: value}; when a name repeats, the last wins."""
+    value = fields.take("tags")
+    if isinstance(value, dict):
+        tags = _named_tags(fields, value)
+    else:
+        listed = Fields({"tags": value}, fields.errors)
+        tags = dict(
+            _tag(Fields(item, fields.errors, path)) for path, item in listed.items("tags", MAX_TAGS)
+        )
+    if len(tags) > MAX_TAGS:
+        fields.fail("tags", "too_many", f"At most {MAX_TAGS} tags are allowed.")
+    return tuple(tags.items())
+
+
+def _named_tags(fields: Fields, value: dict[str, JsonValue]) -> dict[str, str]:
+    named = Fields(value, fields.errors, "tags")
+    for name in value:
+        if not name or line_error(name, MAX_TAG):
+            fields.fail("tags", "invalid_text", f"A name is one line of 1 to {MAX_TAG} characters.")
+    return {name: named.text(name, MAX_TAG) for name in value}
+
+
+def _tag(fields: Fields) -> tuple[str, str]:
+    found = fields.required_text("name", MAX_TAG), fields.text("value", MAX_TAG)
+    fields.finish()
+    return found
+
+
+def _metadata(fields: Fields) -> Mapping[str, JsonValue]:
+    metadata = fields.object("metadata")
+    problem = json_error(metadata)
+    if problem:
+        fields.fail("metadata", "invalid_value", problem)
+    return metadata
+
+
+def _send_at(fields: Fields, now: datetime) -> datetime | None:
+    """Read send_at or its alias scheduled_at; a time that has passed is now, which is None."""
+    values = {name: fields.take(name) for name in ("send_at", "scheduled_at")}
+    given = [(name, value) for name, value in values.items() if value is not None]
+    if len(given) > 1:
+        fields.fail("scheduled_at", "conflict", "Give send_at or scheduled_at, not both.")
+    for name, value in given:
+        moment = _moment(value, now) if isinstance(value, str) else None
+        if moment is None:
+            message = "Expected RFC 3339 with an offset, or 'in N minutes', 'hours' or 'days'."
+            fields.fail(name, "invalid_time", message)
+        elif moment > now + MAX_AHEAD:
+            fields.fail(name, "too_far", f"At most {MAX_AHEAD.days} days ahead are allowed.")
+        elif moment > now:
+            return moment
+    return None
+
+
+def _moment(text: str, now: datetime) -> datetime | None:
+    relative = _IN_A_WHILE.fullmatch(text.strip().lower())
+    return now + int(relative[1]) * _UNITS[relative[2]] if relative else parse_time(text)
+
+
+def _priority(fields: Fields) -> Priority:
+    value = fields.text("priority", MAX_NAME)
+    priority = Priority.named(value) if value else Priority.TRANSACTIONAL
+    if priority is None:
+        fields.fail("priority", "invalid_value", "Expected transactional or bulk.")
+    return priority or Priority.TRANSACTIONAL

@@ -1,0 +1,104 @@
+"""What a route is, what a handler is given, and what the whole API shares.
+
+The table of all routes is in app.py. A handler parses, makes one call to storage, and serialises;
+authentication, limits and errors happen around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from config.settings import Settings
+from control_api.http_client import HttpClient
+from mta.core.ids import milliseconds, new_id
+from mta.core.json_text import encode
+from storage.database import Database
+from storage.tenants import KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers work with; built once by the daemon.
+
+    Attributes:
+        client: judges webhook URLs.
+        kick: called after each commit that gives the engine or the webhook sender work.
+        now: the current time (aware, UTC).
+        entropy: returns that many random bytes.
+        engine_problem: why the engine does not deliver right now, "" when it does.
+        in_flight: requests with an Idempotency-Key that are being handled (idempotency.py).
+    """
+
+    database: Database
+    settings: Settings
+    client: HttpClient
+    kick: Callable[[], None]
+    now: Callable[[], datetime]
+    entropy: Callable[[int], bytes]
+    engine_problem: Callable[[], str]
+    in_flight: set[tuple[int, str, str]] = field(default_factory=set)
+
+    def new_id(self, prefix: str) -> str:
+        """Return a new id such as "em_01K9ZQ3V5X8Y7W6T5S4R3Q2P1N"."""
+        return new_id(prefix, milliseconds(self.now()), self.entropy(10))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one handler; caller is None on public routes."""
+
+    request: Request
+    services: Services
+    caller: KeyRecord | None
+
+    @property
+    def key(self) -> KeyRecord:
+        """The key that the request came with.
+
+        Raises:
+            LookupError: a handler of a public route asks.
+        """
+        if self.caller is None:
+            raise LookupError("a public route has no key")
+        return self.caller
+
+    @property
+    def tenant_id(self) -> int:
+        """Whose request it is; raises like `key`."""
+        return self.key.tenant_id
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation of the API: the router and the OpenAPI document are made from these.
+
+    Attributes:
+        method: "GET", "POST", ...; GET answers HEAD too.
+        path: with parameters in braces, such as "/v1/emails/{id}".
+        scope: what a key must be allowed, such as "emails:send"; "" needs no key.
+        summary: one line for the documentation.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    scope: str
+    summary: str
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """Return a response with a JSON body."""
+    return Response(encode(value), status_code=status, media_type="application/json")
+
+
+def timestamp(at: datetime) -> str:
+    """Return an aware time as the API writes it: RFC 3339 in UTC with milliseconds and "Z"."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"

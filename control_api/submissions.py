@@ -1,0 +1,164 @@
+"""An email of the API as a submission: composed, hashed and, when it is large, spooled.
+
+The message is built once, here; nothing of it changes until it is delivered, signatures apart. Not
+here: reading the request (payload.py) and the transaction (storage/submissions.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from control_api.errors import FieldError
+from control_api.payload import Email
+from mta.core.address import Address, parse_address
+from mta.core.canonical import body_hash
+from mta.core.envelope import Envelope, Recipient
+from mta.core.header import MAX_HEADER_SIZE, MAX_SUBJECT, received_field, split_header
+from mta.core.message import HeaderFacts, Message
+from mta.core.mime import ComposeError, Draft, Mailbox, compose
+from mta.core.submission import Door, Submission
+from storage.errors import StorageError
+from storage.spool import INLINE_LIMIT, Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where emails come from and what holds for all of them.
+
+    Attributes:
+        tenant_id, tenant: whose they are; the name goes into Received.
+        hostname: our own.
+        bounce_domain: reports about API mail go to bounces@ this domain; "" sends them to From.
+        max_size: bytes that a message may have.
+        at: time of arrival (aware, UTC).
+    """
+
+    tenant_id: int
+    tenant: str
+    hostname: str
+    bounce_domain: str
+    max_size: int
+    at: datetime
+
+    def return_path(self, sender: Address) -> Address:
+        """Return the address that undeliverable mail is reported to."""
+        return parse_address(f"bounces@{self.bounce_domain}") if self.bounce_domain else sender
+
+
+def build(
+    email: Email, origin: Origin, spool: Spool, *, public_id: str, batch_id: str = ""
+) -> Submission | FieldError:
+    """Return the submission for an email, or what keeps it from becoming a message.
+
+    Blocks for large emails: composing takes a while, and those above INLINE_LIMIT are written to
+    the spool. Discard submissions that are not accepted.
+
+    Raises:
+        StorageError: the spool cannot be written.
+    """
+    message_id = f"<{public_id}@{email.from_.address.domain}>"
+    try:
+        composed = compose(_draft(email, message_id, origin.at), boundary_seed=public_id)
+    except ComposeError as error:
+        return FieldError(error.field, "invalid_value", _problem(error))
+    data = _received(origin, public_id) + composed
+    header_size = split_header(data)[1]
+    if header_size > MAX_HEADER_SIZE:
+        return FieldError("headers", "too_large", f"At most {MAX_HEADER_SIZE} bytes are allowed.")
+    if len(data) > origin.max_size:
+        return FieldError("", "too_large", f"A message may have {origin.max_size} bytes at most.")
+    is_large = len(data) > INLINE_LIMIT
+    return Submission(
+        public_id=public_id,
+        tenant_id=origin.tenant_id,
+        door=Door.API,
+        envelope=_envelope(email, origin),
+        message=Message(
+            data=None if is_large else data,
+            file=_spooled(data, spool) if is_large else None,
+            size=len(data),
+            header_size=header_size,
+            body_hash=body_hash(data[header_size:]),
+            is_8bit=not data.isascii(),
+        ),
+        header=_facts(email, message_id, has_8bit=not data[:header_size].isascii()),
+        priority=email.priority,
+        send_at=email.send_at,
+        tags=email.tags,
+        metadata=email.metadata,
+        batch_id=batch_id,
+    )
+
+
+def discard(submissions: Iterable[Submission], spool: Spool) -> None:
+    """Remove what `build` left in the spool for submissions that were not accepted. Blocks."""
+    for submission in submissions:
+        if submission.message.file is not None:
+            spool.remove(submission.message.file)
+
+
+def _draft(email: Email, message_id: str, at: datetime) -> Draft:
+    return Draft(
+        from_=email.from_,
+        to=email.to,
+        cc=email.cc,
+        bcc=email.bcc,
+        reply_to=email.reply_to,
+        subject=email.subject,
+        text=email.text,
+        html=email.html,
+        headers=email.headers,
+        attachments=email.attachments,
+        message_id=message_id,
+        date=at,
+    )
+
+
+def _problem(error: ComposeError) -> str:
+    text = str(error).removeprefix(f"{error.field}: ")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _received(origin: Origin, public_id: str) -> bytes:
+    """Return our trace field; it names no client address, which recipients have no use for."""
+    return received_field(
+        helo="",
+        peer="",
+        hostname=origin.hostname,
+        protocol="HTTP",
+        identifier=public_id,
+        tenant=origin.tenant,
+        at=origin.at,
+    )
+
+
+def _envelope(email: Email, origin: Origin) -> Envelope:
+    recipients = tuple(Recipient(mailbox.address) for mailbox in email.recipients)
+    return Envelope(origin.return_path(email.from_.address), recipients)
+
+
+def _facts(email: Email, message_id: str, *, has_8bit: bool) -> HeaderFacts:
+    return HeaderFacts(
+        from_address=str(email.from_.address),
+        sender_domain=email.from_.address.domain,
+        subject=email.subject[:MAX_SUBJECT],
+        message_id=message_id,
+        to=tuple(_shown(mailbox) for mailbox in email.to),
+        has_8bit_header=has_8bit,
+    )
+
+
+def _shown(mailbox: Mailbox) -> str:
+    return f"{mailbox.name} <{mailbox.address}>" if mailbox.name else str(mailbox.address)
+
+
+def _spooled(data: bytes, spool: Spool) -> str:
+    file = spool.begin()
+    try:
+        file.write(data)
+    except StorageError:
+        file.abort()
+        raise
+    return file.commit()

@@ -1,0 +1,146 @@
+"""Emails read back: single ones, pages of them, and cancelling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mta.core.ids import new_id
+from tests.control_api.conftest import EMAIL, Api
+
+
+class TestReading:
+    async def test_unknown_ids_are_404(self, api: Api) -> None:
+        unknown = new_id("em", 0, bytes(10))
+        for target in (f"/v1/emails/{unknown}", "/v1/emails/x", "/v1/emails/%F0%9F%91%8B"):
+            assert (await api.client.get(target)).status == 404
+        assert (await api.client.post(f"/v1/emails/{unknown}/cancel")).status == 404
+
+    async def test_other_tenants_see_nothing(self, api: Api) -> None:
+        email_id = (await api.client.post("/v1/emails", EMAIL)).json["id"]
+        other = api.client_with(api.new_key(tenant_id=2))
+        assert (await other.get(f"/v1/emails/{email_id}")).status == 404
+        assert (await other.post(f"/v1/emails/{email_id}/cancel")).status == 404
+        assert (await other.get("/v1/emails")).json["data"] == []
+        assert (await other.get(f"/v1/emails?after={email_id}")).json["data"] == []
+        assert (await api.client.get(f"/v1/emails/{email_id}")).json["status"] == "queued"
+
+    async def test_events_are_told(self, api: Api) -> None:
+        email_id = (await api.client.post("/v1/emails", EMAIL)).json["id"]
+        [event] = (await api.client.get(f"/v1/emails/{email_id}")).json["events"]
+        assert event.pop("id").startswith("ev_")
+        assert event == {
+            "type": "email.queued",
+            "kind": "queued",
+            "at": "2026-03-01T12:00:00.000Z",
+            "recipient": "bob@example.net",
+            "data": {},
+        }
+
+
+class TestCancel:
+    async def test_scheduled_email(self, api: Api) -> None:
+        sent = await api.client.post("/v1/emails", EMAIL | {"send_at": "in 1 hour"})
+        reply = await api.client.post(f"/v1/emails/{sent.json['id']}/cancel")
+        assert reply.status == 200
+        assert reply.json["status"] == "canceled"
+        assert [one["status"] for one in reply.json["recipients"]] == ["canceled"]
+        assert reply.json["events"][-1]["type"] == "email.canceled"
+        assert api.kicks == 2
+
+    async def test_twice_is_409_and_with_the_key_a_replay(self, api: Api) -> None:
+        email_id = (await api.client.post("/v1/emails", EMAIL)).json["id"]
+        target = f"/v1/emails/{email_id}/cancel"
+        first = await api.client.post(target, idempotency_key="k")
+        again = await api.client.post(target, idempotency_key="k")
+        assert (first.status, again.status) == (200, 200)
+        assert again.body == first.body
+        reply = await api.client.post(target)
+        assert (reply.status, reply.json["code"]) == (409, "not_cancelable")
+
+
+class TestListing:
+    async def send(self, api: Api, count: int, **fields: Any) -> list[str]:
+        """Send emails, one a second; return their ids, the newest first."""
+        found = []
+        for number in range(count):
+            api.clock.advance(seconds=1)
+            reply = await api.client.post("/v1/emails", EMAIL | {"subject": str(number)} | fields)
+            found.append(reply.json["id"])
+        return found[::-1]
+
+    async def page(self, api: Api, query: str) -> tuple[list[str], bool]:
+        reply = await api.client.get(f"/v1/emails?{query}")
+        assert reply.status == 200, reply.json
+        assert reply.json["object"] == "list"
+        return [one["id"] for one in reply.json["data"]], reply.json["has_more"]
+
+    async def test_forth_and_back(self, api: Api) -> None:
+        ids = await self.send(api, 5)
+        assert await self.page(api, "") == (ids, False)
+        assert await self.page(api, "limit=2") == (ids[:2], True)
+        assert await self.page(api, f"limit=2&after={ids[1]}") == (ids[2:4], True)
+        assert await self.page(api, f"limit=2&after={ids[3]}") == (ids[4:], False)
+        assert await self.page(api, f"limit=2&before={ids[4]}") == (ids[2:4], True)
+        assert await self.page(api, f"limit=2&before={ids[2]}") == (ids[:2], False)
+        assert await self.page(api, f"before={ids[0]}") == ([], False)
+
+    async def test_pages_do_not_shift_when_mail_arrives(self, api: Api) -> None:
+        ids = await self.send(api, 3)
+        await self.page(api, "limit=2")
+        await self.send(api, 2)
+        assert await self.page(api, f"limit=2&after={ids[1]}") == (ids[2:], False)
+
+    async def test_filters(self, api: Api) -> None:
+        [tagged] = await self.send(api, 1, tags={"kind": "invoice"})
+        [other] = await self.send(api, 1, to="eve@Bücher.example", tags={"kind": "news"})
+        [later] = await self.send(api, 1, **{"from": "x@other.example", "send_at": "in 1 hour"})
+        for query, expected in {
+            "tag=kind": [other, tagged],
+            "tag=kind&tag_value=invoice": [tagged],
+            "to=eve@b%C3%BCcher.example": [other],
+            "domain=B%C3%BCcher.example": [other],
+            "from=x@other.example": [later],
+            "status=scheduled": [later],
+            "status=bounced": [],
+            "since=2026-03-01T12:00:02Z": [later, other],
+            "until=2026-03-01T12:00:02Z": [tagged],
+            "since=2026-03-01T12:00:02Z&status=queued": [other],
+        }.items():
+            assert (await self.page(api, query))[0] == expected, query
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=-1", "limit"),
+            ("limit=1e2", "limit"),
+            ("limit=99999999999999999999", "limit"),
+            ("limit=%EF%BC%91", "limit"),  # a fullwidth digit
+            ("after=x", "after"),
+            ("after=em_1", "after"),
+            ("after=em_' OR 1=1 --", "after"),
+            ("before=%00", "before"),
+            ("after=em_00000000000000000000000000&before=em_00000000000000000000000000", "before"),
+            ("since=yesterday", "since"),
+            ("until=2026-01-01", "until"),
+            ("to=x", "to"),
+            ("from=a@b@c", "from"),
+            ("domain=..", "domain"),
+            ("page=2", "page"),
+        ],
+    )
+    async def test_j09_bad_queries(self, api: Api, query: str, field: str) -> None:
+        reply = await api.client.get(f"/v1/emails?{query}")
+        assert reply.status == 422
+        assert [error["field"] for error in reply.json["errors"]] == [field]
+
+    async def test_items_are_summaries(self, api: Api) -> None:
+        [email_id] = await self.send(api, 1)
+        [item] = (await api.client.get("/v1/emails")).json["data"]
+        full = (await api.client.get(f"/v1/emails/{email_id}")).json
+        assert item == {
+            name: value for name, value in full.items() if name not in {"recipients", "events"}
+        }

@@ -1,0 +1,364 @@
+"""One endpoint's way through the journal: real sockets, a clock that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from control_api.webhook_lane import BATCH, MAX_RETRIES, Lane, Tools
+from control_api.webhook_plan import FAILURES_TO_PAUSE, FIRST_PAUSE, RETRY_AFTER
+from mta.core import ids
+from mta.core.event import EventKind
+from storage import webhooks
+from storage.database import Connection
+from storage.webhooks import Retry, WebhookRecord
+from tests.control_api.conftest import Api
+from tests.storage import builders
+from tests.support.http_receiver import HttpReceiver, Received, hang, status
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Rig:
+    """An endpoint, its lane and the journal."""
+
+    def __init__(self, api: Api, receiver: HttpReceiver) -> None:
+        self.api = api
+        self.clock = api.clock
+        self.database = api.database
+        self.receiver = receiver
+        self.record = add_webhook(api, receiver.url)
+        self.lane = self.new_lane()
+
+    def new_lane(self) -> Lane:
+        """Start over from what is stored, as after a restart."""
+        return Lane(stored(self.api, self.record.id), tools(self.api))
+
+    def queue(self, count: int = 1, **fields: Any) -> list[str]:
+        """Put emails into the queue; return their ids."""
+        return queue(self.api, count, **fields)
+
+    def seqs(self) -> list[int]:
+        """Return the numbers of the events that were received."""
+        return [number_of(request) for request in self.receiver.received]
+
+    def retries(self) -> list[Retry]:
+        return self.database.read_now(lambda db: webhooks.retries(db, self.record.id, limit=1000))
+
+    @property
+    def cursor(self) -> int:
+        return stored(self.api, self.record.id).cursor
+
+
+def add_webhook(
+    api: Api, url: str, *, tenant_id: int = 1, kinds: tuple[EventKind, ...] | None = None
+) -> WebhookRecord:
+    return api.database.write_now(
+        lambda db: webhooks.create(
+            db,
+            tenant_id=tenant_id,
+            webhook_id=api.services.new_id("wh"),
+            url=url,
+            kinds=kinds,
+            secret=SECRET,
+            description="",
+            now=api.clock.now,
+        )
+    )
+
+
+def stored(api: Api, webhook_id: str) -> WebhookRecord:
+    found = api.database.read_now(lambda db: webhooks.get(db, webhook_id))
+    assert found is not None
+    return found
+
+
+def queue(api: Api, count: int = 1, **fields: Any) -> list[str]:
+    return api.database.write_now(
+        lambda db: [builders.accept(db, at=api.clock.now, **fields).public_id for _ in range(count)]
+    )
+
+
+def tools(api: Api, concurrency: int = 10) -> Tools:
+    return Tools(api.database, api.http, api.clock, random.Random(1), concurrency)
+
+
+def number_of(request: Received) -> int:
+    """Return the seq in an event's id."""
+    found = ids.number_of(request.headers["webhook-id"], "ev")
+    assert found is not None
+    return found
+
+
+def data_of(request: Received) -> dict[str, Any]:
+    body = json.loads(request.body)
+    return dict(body["data"])
+
+
+@pytest.fixture
+async def rig(api: Api) -> AsyncIterator[Rig]:
+    async with HttpReceiver() as receiver:
+        yield Rig(api, receiver)
+
+
+class TestPosting:
+    async def test_event_arrives_signed(self, rig: Rig) -> None:
+        rig.clock.now = datetime.now(UTC)
+        [email_id] = rig.queue(tags=(("kind", "invoice"),), metadata={"order": 7})
+        assert await rig.lane.step() is None
+        [request] = rig.receiver.received
+        body = Webhook(SECRET).verify(request.body, request.headers)
+        assert body["type"] == "email.queued"
+        assert body["data"]["email_id"] == email_id
+        assert body["data"]["tags"] == {"kind": "invoice"}
+        assert body["data"]["metadata"] == {"order": 7}
+        assert rig.cursor == 1
+
+    async def test_new_endpoints_begin_at_the_end_of_the_journal(self, rig: Rig) -> None:
+        rig.queue(3)
+        late = Lane(add_webhook(rig.api, rig.receiver.url), tools(rig.api))
+        await late.step()
+        assert rig.receiver.received == []
+
+    async def test_details_of_an_attempt_are_told(self, rig: Rig) -> None:
+        rig.queue()
+
+        def settle(db: Any) -> None:
+            builders.settle_all(db, builders.claim(db, at=rig.clock.now), "bounced")
+
+        rig.database.write_now(settle)
+        await rig.lane.step()
+        queued, bounced = rig.receiver.received
+        assert json.loads(bounced.body)["type"] == "email.bounced"
+        details = data_of(bounced)["details"]
+        assert (details["code"], details["enhanced"]) == (550, "5.1.1")
+        assert data_of(queued)["email_id"] == data_of(bounced)["email_id"]
+
+    async def test_only_chosen_kinds_and_own_tenant(self, rig: Rig) -> None:
+        rig.api.new_key(tenant_id=2)
+        record = add_webhook(rig.api, rig.receiver.url, kinds=(EventKind.CANCELED,))
+        rig.queue(2)
+        rig.queue(2, tenant_id=2)
+        lane = Lane(record, tools(rig.api))
+        assert await lane.step() is None
+        assert rig.receiver.received == []
+        await rig.lane.step()
+        assert rig.seqs() == [1, 2]
+
+    async def test_more_than_a_batch(self, rig: Rig) -> None:
+        rig.queue(2 * BATCH + 5)
+        await rig.lane.step()
+        assert sorted(rig.seqs()) == list(range(1, 2 * BATCH + 6))
+        assert rig.cursor == 2 * BATCH + 5
+
+    async def test_events_of_one_email_come_in_order(self, rig: Rig) -> None:
+        for _ in range(5):
+            rig.queue()
+            rig.database.write_now(
+                lambda db: builders.settle_all(db, builders.claim(db, at=rig.clock.now))
+            )
+        await rig.lane.step()
+        seen: dict[str, list[int]] = {}
+        for request in rig.receiver.received:
+            seen.setdefault(data_of(request)["email_id"], []).append(number_of(request))
+        assert len(seen) == 5
+        assert all(numbers == sorted(numbers) for numbers in seen.values())
+
+    async def test_as_many_at_once_as_allowed(self, rig: Rig) -> None:
+        under_way = most = 0
+        ok = status(200)
+
+        async def answer(request: Received, writer: asyncio.StreamWriter) -> None:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0.01)
+            under_way -= 1
+            await ok(request, writer)
+
+        rig.receiver.answer = answer
+        rig.queue(20)
+        await Lane(rig.record, tools(rig.api, concurrency=3)).step()
+        assert most == 3
+
+
+class TestFailures:
+    async def test_retried_on_schedule_until_it_succeeds(self, rig: Rig) -> None:
+        rig.receiver.answer = status(500)
+        rig.queue()
+        for attempts, wait in enumerate(RETRY_AFTER[:4], start=1):
+            due = await rig.lane.step()
+            assert due is not None
+            assert wait <= due - rig.clock.now <= wait * 1.1
+            assert len(rig.receiver.received) == attempts
+            [retry] = rig.retries()
+            assert (retry.attempts, retry.last_status) == (attempts, 500)
+            rig.clock.now = due - timedelta(milliseconds=1)
+            await rig.lane.step()
+            assert len(rig.receiver.received) == attempts
+            rig.clock.now = due
+        rig.receiver.answer = status(200)
+        assert await rig.lane.step() is None
+        assert rig.retries() == []
+        seen = {request.headers["webhook-id"] for request in rig.receiver.received}
+        assert len(seen) == 1
+        stamps = [request.headers["webhook-timestamp"] for request in rig.receiver.received]
+        assert len(set(stamps)) == 5
+
+    async def test_given_up_after_the_last(
+        self, rig: Rig, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rig.receiver.answer = status(500)
+        rig.queue()
+        due = await rig.lane.step()
+        while due is not None:
+            rig.clock.now = due
+            due = await rig.lane.step()
+        assert len(rig.receiver.received) == len(RETRY_AFTER) + 1
+        assert rig.retries() == []
+        assert "gave up" in caplog.text
+
+    async def test_one_bad_event_does_not_hold_up_the_others(self, rig: Rig) -> None:
+        ok, bad = status(200), status(422)
+
+        async def answer(request: Received, writer: asyncio.StreamWriter) -> None:
+            await (bad if number_of(request) == 3 else ok)(request, writer)
+
+        rig.receiver.answer = answer
+        rig.queue(6)
+        await rig.lane.step()
+        assert sorted(rig.seqs()) == [1, 2, 3, 4, 5, 6]
+        assert rig.cursor == 6
+        assert [retry.event_seq for retry in rig.retries()] == [3]
+
+    async def test_k04_410_disables(self, rig: Rig) -> None:
+        rig.receiver.answer = status(410)
+        rig.queue(3)
+        await rig.lane.step()
+        assert rig.lane.is_over
+        assert stored(rig.api, rig.record.id).disabled_at == rig.clock.now
+
+    async def test_k07_dead_endpoint_costs_few_rows(self, rig: Rig) -> None:
+        rig.receiver.answer = status(503)
+        rig.queue(500)
+        due = await rig.lane.step()
+        assert due == rig.clock.now + FIRST_PAUSE
+        for _ in range(20):
+            assert due is not None
+            rig.clock.now = due
+            due = await rig.lane.step()
+        assert len(rig.receiver.received) < 40
+        assert len(rig.retries()) < 40
+
+    async def test_k06_back_again_everything_arrives(self, rig: Rig) -> None:
+        rig.receiver.answer = status(503)
+        rig.queue(150)
+        due = await rig.lane.step()
+        for _ in range(5):
+            assert due is not None
+            rig.clock.now = due
+            due = await rig.lane.step()
+        rig.receiver.answer = status(200)
+        rig.receiver.received.clear()
+        while due is not None:
+            rig.clock.now = due
+            due = await rig.lane.step()
+        assert set(rig.seqs()) == set(range(1, 151))
+        assert rig.cursor == 150
+        assert rig.retries() == []
+
+    async def test_paused_endpoint_is_left_alone_when_kicked(self, rig: Rig) -> None:
+        rig.receiver.answer = status(503)
+        rig.queue(FAILURES_TO_PAUSE)
+        until = await rig.lane.step()
+        count = len(rig.receiver.received)
+        rig.queue(5)
+        assert await rig.lane.step() == until
+        assert len(rig.receiver.received) == count
+
+    async def test_k07_with_all_room_for_retries_taken_the_cursor_waits(self, rig: Rig) -> None:
+        rig.queue(MAX_RETRIES + 4)
+        later = rig.clock.now + timedelta(days=1)
+
+        def fill(db: Connection) -> None:
+            for seq in range(1, MAX_RETRIES + 1):
+                webhooks.record_failure(db, Retry(rig.record.id, seq, 1, later))
+            webhooks.advance(db, rig.record.id, MAX_RETRIES)
+
+        rig.database.write_now(fill)
+        lane = rig.new_lane()
+        ok, bad = status(200), status(422)
+
+        async def answer(request: Received, writer: asyncio.StreamWriter) -> None:
+            await (bad if number_of(request) == MAX_RETRIES + 2 else ok)(request, writer)
+
+        rig.receiver.answer = answer
+        assert await lane.step() == rig.clock.now + FIRST_PAUSE
+        assert rig.cursor == MAX_RETRIES + 1
+        assert rig.seqs() == [MAX_RETRIES + 1] + [MAX_RETRIES + 2] * FAILURES_TO_PAUSE
+        assert len(rig.retries()) == MAX_RETRIES
+
+    async def test_lost_event_does_not_hide_news_from_a_probe(self, rig: Rig) -> None:
+        rig.receiver.answer = status(503)
+        rig.queue(FAILURES_TO_PAUSE)
+        until = await rig.lane.step()
+        assert until is not None
+        rig.database.write_now(lambda db: db.execute("DELETE FROM events"))
+        rig.receiver.answer = status(200)
+        rig.receiver.received.clear()
+        rig.queue(2)
+        rig.clock.now = until
+        assert await rig.lane.step() is None
+        assert rig.seqs() == [FAILURES_TO_PAUSE + 1, FAILURES_TO_PAUSE + 2]
+
+    async def test_event_that_retention_removed_is_not_retried(self, rig: Rig) -> None:
+        rig.receiver.answer = status(500)
+        rig.queue()
+        due = await rig.lane.step()
+        assert due is not None
+        rig.database.write_now(lambda db: db.execute("DELETE FROM events"))
+        rig.clock.now = due
+        assert await rig.lane.step() is None
+        assert rig.retries() == []
+        assert len(rig.receiver.received) == 1
+
+
+class TestRestart:
+    async def test_cursor_survives(self, rig: Rig) -> None:
+        rig.queue(3)
+        await rig.lane.step()
+        rig.queue(2)
+        await rig.new_lane().step()
+        assert sorted(rig.seqs()) == [1, 2, 3, 4, 5]
+
+    async def test_retries_survive(self, rig: Rig) -> None:
+        rig.receiver.answer = status(500)
+        rig.queue()
+        due = await rig.lane.step()
+        assert due is not None
+        rig.receiver.answer = status(200)
+        assert await rig.new_lane().step() == due
+        rig.clock.now = due
+        await rig.new_lane().step()
+        assert rig.seqs() == [1, 1]
+
+    async def test_k06_what_was_under_way_is_posted_again(self, rig: Rig) -> None:
+        rig.receiver.answer = hang
+        rig.queue(2)
+        step = asyncio.create_task(rig.lane.step())
+        await rig.receiver.wait_for(2)
+        step.cancel()
+        with suppress(asyncio.CancelledError):
+            await step
+        rig.receiver.answer = status(200)
+        await rig.new_lane().step()
+        assert Counter(rig.seqs()) == {1: 2, 2: 2}
