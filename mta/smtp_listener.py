@@ -1,0 +1,193 @@
+"""The ports that one SMTP service listens on, and the sessions that came in there.
+
+Counts connections and refuses those above the limits, before anything is spent on them; stops
+without cutting messages short. Not here: what a session does (smtp_server.py, smtp_commands.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from collections.abc import Coroutine, Iterable
+from datetime import timedelta
+from functools import partial
+from ipaddress import IPv6Network, ip_address
+
+from mta.core.reply import Reply
+from mta.smtp_commands import SmtpCommands
+from mta.smtp_server import SmtpServer
+from mta.smtp_session import Service
+from mta.smtp_stream import HANDSHAKE_TIMEOUT
+from mta.tls_certificate import ServerTls
+
+BACKLOG = 1024
+"""Connections that the kernel may hold for us to accept."""
+ACCEPT_PAUSE = 1.0
+"""Seconds without accepting after the system refused to give us a connection."""
+ABORT_GRACE = timedelta(seconds=5)
+"""What sessions get to end in after their connection was cut."""
+
+logger = logging.getLogger(__name__)
+
+
+class SmtpListener:
+    """The listening side of a service; start as often as there are kinds of ports, stop once."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._servers: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()  # of ports with implicit TLS
+        self._connections: dict[SmtpServer, str] = {}  # those in a TLS handshake included
+        self._by_client: Counter[str] = Counter()
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+
+    async def start(
+        self, endpoints: Iterable[tuple[str, int]], *, implicit_tls: bool = False
+    ) -> list[tuple[str, int]]:
+        """Listen; return the addresses that were bound, a port of 0 replaced by the one chosen.
+
+        Args:
+            endpoints: host and port; a name is bound at all of its addresses.
+            implicit_tls: whether TLS begins with the connection (RFC 8314 3.3).
+
+        Raises:
+            OSError: an address cannot be bound.
+            ValueError: implicit TLS without a certificate.
+        """
+        if implicit_tls and self._service.tls is None:
+            raise ValueError("implicit TLS needs a certificate")
+        bound: list[tuple[str, int]] = []
+        for host, port in endpoints:
+            for listening in await _listen(host, port):
+                if implicit_tls and self._service.tls:
+                    self._begin(self._accept_tls(listening, self._service.tls))
+                else:
+                    await self._accept(listening)
+                bound.append(listening.getsockname()[:2])
+        return bound
+
+    async def stop(self, within: timedelta) -> None:
+        """Close the ports, end idle sessions, and give those inside a message time to finish.
+
+        Args:
+            within: what they get before their connections are cut. A message that is being
+                committed then is finished all the same, unless that takes longer than ABORT_GRACE.
+        """
+        for server in self._servers:
+            server.close()
+        for task in self._tasks:
+            task.cancel()
+        for session in tuple(self._connections):
+            session.stop()
+        if await self._has_emptied(within):
+            return
+        for session in tuple(self._connections):
+            session.abort()
+        if await self._has_emptied(ABORT_GRACE):
+            return
+        logger.warning("%d SMTP sessions did not end in time", len(self._connections))
+        for session in tuple(self._connections):
+            if session.task:
+                session.task.cancel()
+        await self._has_emptied(ABORT_GRACE)
+
+    def enter(self, connection: SmtpServer, address: str) -> Reply | None:
+        """Count a connection, once; return why it has to go when there are too many."""
+        if connection in self._connections:
+            return None
+        limits = self._service.limits
+        client = _network(address)
+        if len(self._connections) >= limits.connections:
+            return Reply(421, "4.7.0", "Too many connections, try again later")
+        if self._by_client[client] >= limits.connections_per_address:
+            return Reply(421, "4.7.0", "Too many connections from your address")
+        self._connections[connection] = client
+        self._by_client[client] += 1
+        self._is_empty.clear()
+        return None
+
+    def leave(self, connection: SmtpServer) -> None:
+        """Forget a connection, unless it was never let in."""
+        client = self._connections.pop(connection, None)
+        if client is None:
+            return
+        self._by_client[client] -= 1
+        if not self._by_client[client]:
+            del self._by_client[client]
+        if not self._connections:
+            self._is_empty.set()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        session = partial(SmtpCommands, self._service, self)
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_server(session, sock=listening, backlog=BACKLOG))
+
+    async def _accept_tls(self, listening: socket.socket, tls: ServerTls) -> None:
+        """Accept connections that begin with TLS.
+
+        A server of asyncio would tell us of a connection after its handshake only, so that any
+        number of clients could be in one.
+        """
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                try:
+                    connection, (host, *_) = await loop.sock_accept(listening)
+                except OSError as error:
+                    logger.warning("cannot accept connections: %s", error)
+                    await asyncio.sleep(ACCEPT_PAUSE)
+                else:
+                    self._begin(self._shake_hands(connection, host.partition("%")[0], tls))
+
+    async def _shake_hands(self, connection: socket.socket, address: str, tls: ServerTls) -> None:
+        session = SmtpCommands(self._service, self)
+        if self.enter(session, address):
+            connection.close()
+            return
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: session,
+                connection,
+                ssl=tls.context,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
+            )
+        except BaseException as error:
+            logger.debug("%s: TLS handshake failed: %s", address, error)
+            self.leave(session)
+            if not isinstance(error, OSError):
+                raise
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _has_emptied(self, within: timedelta) -> bool:
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                await self._is_empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+async def _listen(host: str, port: int) -> list[socket.socket]:
+    """Return a listening socket for each address of the host."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    listening = []
+    for family, _, _, _, address in found:
+        listening.append(socket.create_server(address, family=family, backlog=BACKLOG))
+        listening[-1].setblocking(False)
+    return listening
+
+
+def _network(address: str) -> str:
+    """Return what counts as one client: an IPv4 address, or the /64 that one IPv6 site has."""
+    if ":" not in address:
+        return address
+    return str(IPv6Network((int(ip_address(address)) >> 64 << 64, 64)))

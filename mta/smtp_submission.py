@@ -1,0 +1,224 @@
+"""The SMTP door for apps: who may submit, what is added to a header, and the queue behind it.
+
+250 is replied to the final dot only after COMMIT. Bytes pass through exactly, save for what
+mta/core/header.outgoing_header changes. Not here: the dialogue (smtp_server.py) and what is written
+(storage/submissions.py). Follows RFC 6409 as far as it does not ask to rewrite mail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import assert_never
+
+from mta.core.address import Address
+from mta.core.api_key import key_hash, looks_like_key
+from mta.core.envelope import Envelope, Priority
+from mta.core.header import (
+    HeaderBlock,
+    HeaderError,
+    Stamp,
+    facts,
+    outgoing_header,
+    received_field,
+    rfc5322_date,
+)
+from mta.core.ids import milliseconds, new_id
+from mta.core.message import HeaderFacts, Message
+from mta.core.network import IpNetwork, in_networks
+from mta.core.reply import Reply
+from mta.core.submission import Door, Submission
+from mta.logs import log_event
+from mta.smtp_session import Arrival, Identity, Session
+from storage import faults, submissions, tenants
+from storage.database import Database
+from storage.submissions import AcceptedEmail, AcceptPolicy, DomainNotAllowed
+
+_DEFAULT = Identity(tenants.DEFAULT_TENANT, "default", b"", 0.0)
+"""Whom a client in a trusted network submits for when it does not authenticate."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionRules:
+    """What the operator decided.
+
+    Attributes:
+        hostname: our name in Received and Message-ID fields.
+        trusted_networks: who needs no AUTH.
+        policy: what must hold for mail to be accepted.
+        recheck: how long a key that was good is believed to be; a revoked one ends its sessions.
+    """
+
+    hostname: str
+    trusted_networks: tuple[IpNetwork, ...]
+    policy: AcceptPolicy
+    recheck: timedelta = timedelta(seconds=1)
+
+
+class SubmissionHandler:
+    """Takes mail from clients in trusted networks and from those who show an API key."""
+
+    def __init__(
+        self,
+        database: Database,
+        rules: SubmissionRules,
+        *,
+        on_accepted: Callable[[], None],
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """Take storage, the rules, and what to call after each COMMIT."""
+        self._database = database
+        self._rules = rules
+        self._on_accepted = on_accepted
+        self._now = now
+        self._entropy = entropy
+
+    async def authenticate(self, session: Session, user: str, password: bytes) -> Identity | None:
+        """Return the tenant whose API key the password is; the user name may be anything."""
+        key = password.decode("utf-8", "replace")
+        return await self._identify(key_hash(key)) if looks_like_key(key) else None
+
+    async def may_send(self, session: Session) -> Reply | None:
+        """Let clients through that are trusted, or whose key is still good, while there is room."""
+        self._database.require_room(0)
+        if session.identity:
+            return await self._recheck(session, session.identity)
+        if in_networks(session.address, self._rules.trusted_networks):
+            return None
+        if session.may_authenticate:
+            return Reply(530, "5.7.0", "Authentication required: the password is an API key")
+        return Reply(
+            550, "5.7.1", "Relaying denied: authenticate, with TLS, or have your network trusted"
+        )
+
+    async def recipient(self, session: Session, address: Address) -> Reply | None:
+        """Take any recipient: this is where mail leaves for everywhere."""
+        return None
+
+    def begin(self, session: Session, envelope: Envelope, header: bytes) -> Arrival | Reply:
+        """Read the header and write the one that will be kept."""
+        try:
+            block = HeaderBlock.parse(header)
+            said = facts(block)
+        except HeaderError as error:
+            return Reply(550, "5.6.0", str(error))
+        wish = block.get(b"X-MTA-Priority") or b"transactional"
+        priority = Priority.named(wish.decode("latin-1"))
+        if priority is None:
+            return Reply(550, "5.6.0", "X-MTA-Priority must be transactional or bulk")
+        at = self._now()
+        draft = _Draft(
+            public_id=new_id("em", milliseconds(at), self._entropy(10)),
+            identity=session.identity or _DEFAULT,
+            envelope=envelope,
+            priority=priority,
+        )
+        stamp = self._stamp(session, draft, at)
+        if not said.message_id:
+            said = replace(said, message_id=stamp.message_id.decode())
+        return _Acceptance(self, draft, said, outgoing_header(block, stamp=stamp))
+
+    async def accept(self, submission: Submission) -> Reply:
+        """Commit a submission and say so.
+
+        Raises:
+            StorageError
+        """
+        message, recipients = submission.message, len(submission.envelope.recipients)
+        self._database.require_room(len(message.data or b""))
+        accepted = await self._database.write(
+            partial(
+                submissions.accept,
+                submission=submission,
+                policy=self._rules.policy,
+                now=self._now(),
+            )
+        )
+        faults.reach("after_accept")
+        match accepted:
+            case AcceptedEmail():
+                self._on_accepted()
+                email = accepted.public_id
+                log_event("queued", email=email, size=message.size, recipients=recipients)
+                return Reply(250, "2.0.0", f"Ok: queued as {email}")
+            case DomainNotAllowed(domain):
+                return _not_allowed(domain)
+            case _:
+                assert_never(accepted)
+
+    async def _identify(self, hashed: bytes) -> Identity | None:
+        key = await self._database.read(partial(tenants.authenticate, key_hash=hashed))
+        if key is None:
+            return None
+        return Identity(key.tenant_id, key.tenant_name, hashed, asyncio.get_running_loop().time())
+
+    async def _recheck(self, session: Session, identity: Identity) -> Reply | None:
+        """See whether the key is still good, at most once in `recheck` so that bulk stays fast."""
+        age = asyncio.get_running_loop().time() - identity.checked_at
+        if age < self._rules.recheck.total_seconds():
+            return None
+        session.identity = await self._identify(identity.key_hash)
+        return None if session.identity else Reply(421, "4.7.0", "The API key was revoked")
+
+    def _stamp(self, session: Session, draft: _Draft, at: datetime) -> Stamp:
+        hostname = self._rules.hostname
+        received = received_field(
+            helo=session.helo,
+            peer=session.address,
+            hostname=hostname,
+            protocol=session.protocol,
+            identifier=draft.public_id,
+            tenant=draft.identity.tenant_name,
+            at=at,
+            tls=session.tls,
+        )
+        message_id = f"<{draft.public_id.removeprefix('em_')}@{hostname}>"
+        return Stamp(received, rfc5322_date(at).encode(), message_id.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What is known of a submission before its body has come."""
+
+    public_id: str
+    identity: Identity
+    envelope: Envelope
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class _Acceptance:
+    """A message on its way into the queue; see smtp_session.Arrival."""
+
+    handler: SubmissionHandler
+    draft: _Draft
+    facts: HeaderFacts
+    header: bytes
+
+    async def complete(self, message: Message) -> Reply:
+        """Accept the message."""
+        submission = Submission(
+            public_id=self.draft.public_id,
+            tenant_id=self.draft.identity.tenant_id,
+            door=Door.SMTP,
+            envelope=self.draft.envelope,
+            message=message,
+            header=self.facts,
+            priority=self.draft.priority,
+        )
+        return await self.handler.accept(submission)
+
+
+def _not_allowed(domain: str) -> Reply:
+    if not domain:
+        return Reply(550, "5.6.0", "The message needs a From field with one address")
+    text = (
+        f"{domain} is not a verified sender domain of yours: run `mta domain add {domain}`,"
+        f" publish the DNS records it prints, then run `mta domain verify {domain}`"
+    )
+    return Reply(550, "5.7.1", text)
