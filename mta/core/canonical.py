@@ -42,9 +42,12 @@ class BodyHasher:
         return ended.digest()
 
     def _take(self, content: bytes) -> None:
-        end = len(content)
-        while content.endswith(b"\r\n", 0, end):
-            end -= 2
+        end = len(content.rstrip(b"\r\n"))
+        ends = content[end:]
+        if ends != b"\r\n" * (len(ends) // 2):  # a CR or LF of its own among them
+            end = len(content)
+            while content.endswith(b"\r\n", 0, end):
+                end -= 2
         if end:
             if self._line_ends:
                 self._hash.update(b"\r\n" * self._line_ends)

@@ -84,3 +84,12 @@ def test_repetition_is_linear(piece: bytes) -> None:
     for start in range(0, 300_000, 3):
         hasher.update(body[start : start + 3])
     assert hasher.digest() == body_hash(body[:300_000])
+
+
+def test_a_flood_of_empty_lines_is_hashed_without_looking_at_each() -> None:
+    hasher = BodyHasher()
+    for _ in range(100):
+        hasher.update(b"\r\n" * 10_000)
+    assert hasher.digest() == body_hash(b"")
+    hasher.update(b"\rx\r\n\r\n")
+    assert hasher.digest() == body_hash(b"\r\n" * 1_000_000 + b"\rx\r\n")
