@@ -1,0 +1,81 @@
+"""The HTTP server under the control API: uvicorn in a loop and on sockets that are ours.
+
+Not here: what is served (control_api/app.py). Owner of uvicorn.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import uvicorn
+
+KEEP_ALIVE = 75
+"""Seconds that an idle connection is kept for the next request."""
+MAX_CONNECTIONS = 1000
+"""Connections and requests at once; more are answered with 503."""
+
+
+class HttpServer(uvicorn.Server):
+    """Serves one application until stop()."""
+
+    def __init__(self, app: Any, listener: socket.socket, *, shutdown_timeout: timedelta) -> None:
+        """Take an ASGI application and a bound socket.
+
+        Args:
+            app: the application.
+            listener: bound, not yet listening.
+            shutdown_timeout: what requests under way get when the server stops.
+        """
+        self._listener = listener
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=1024,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=max(1, int(shutdown_timeout.total_seconds())),
+            )
+        )
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Address and port that it listens on."""
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    async def run_until_stopped(self) -> None:
+        """Serve; returns when stop() was called and the requests under way are answered."""
+        await self.serve(sockets=[self._listener])
+
+    def stop(self) -> None:
+        """Take no new connections and return from run_until_stopped soon."""
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: they belong to the daemon."""
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a TCP socket bound to an address; port 0 lets the system choose.
+
+    Raises:
+        OSError: the address cannot be bound; filename names it.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
