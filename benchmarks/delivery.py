@@ -121,7 +121,7 @@ def measure(case: Case, count: int, size: int, profile: Path | None = None) -> d
         "delivered_p50_ms": arrived["delivered_p50_ms"],
         "delivered_p99_ms": arrived["delivered_p99_ms"],
         "pss_mb": round(after.pss_mb, 1),
-        "lost": source["accepted"] - arrived["unique"],
+        "lost": source["accepted"] * case.recipients - arrived["unique"],
         "duplicates": arrived["duplicates"],
         "signatures_per_message": round(arrived["signatures"] / max(1, arrived["messages"]), 2),
     }

@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-_NUMBER = re.compile(rb"\r\nX-Number: (\d+)\r\nX-Sent: (\d+)\r\n")
+_SENT = re.compile(rb"\r\nX-Sent: (\d+)\r\n")
 _REPLIES = {
     b"EHLO": b"250-sink.test\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250 8BITMIME\r\n",
     b"DATA": b"354 go ahead\r\n",
@@ -31,23 +31,23 @@ class Counters:
     signatures: int = 0
     connections: int = 0
     last_ns: int = 0
-    seen: set[int] = field(default_factory=set)
+    seen: set[bytes] = field(default_factory=set)
     latencies_ms: list[float] = field(default_factory=list)
 
-    def take(self, message: bytes) -> None:
-        """Count one message."""
+    def take(self, message: bytes, recipients: list[bytes]) -> None:
+        """Count one message for some recipients."""
         self.last_ns = time.time_ns()
         self.messages += 1
+        self.recipients += len(recipients)
         head = message[: message.find(b"\r\n\r\n") + 2]
         self.signatures += head.count(b"DKIM-Signature:")
-        match = _NUMBER.search(head)
+        match = _SENT.search(head)
         if match is None:
             return
-        number = int(match.group(1))
-        if number in self.seen:
-            self.duplicates += 1
-        self.seen.add(number)
-        self.latencies_ms.append((self.last_ns - int(match.group(2))) / 1e6)
+        self.duplicates += len(recipients) + len(self.seen)
+        self.seen.update(recipients)
+        self.duplicates -= len(self.seen)
+        self.latencies_ms.append((self.last_ns - int(match.group(1))) / 1e6)
 
     def report(self) -> dict[str, object]:
         """Return the figures as JSON values."""
@@ -72,6 +72,7 @@ class Receiver(asyncio.Protocol):
         self.counters = counters
         self.buffer = bytearray()
         self.in_data = False
+        self.recipients: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -94,13 +95,15 @@ class Receiver(asyncio.Protocol):
 
     def message(self, piece: bytes) -> bytes:
         self.in_data = False
-        self.counters.take(piece)
+        self.counters.take(piece, self.recipients)
+        self.recipients = []
         return b"250 2.0.0 taken\r\n"
 
     def command(self, line: bytes) -> bytes:
         verb = line[:4].upper()
         self.in_data = verb == b"DATA"
-        self.counters.recipients += verb == b"RCPT"
+        if verb == b"RCPT":
+            self.recipients.append(line)
         return _REPLIES.get(verb, b"250 2.0.0 ok\r\n")
 
 
