@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from mta.core.outcome import Accepted, Attempt, Outcome, Peer, Refused, Unreachable
+from mta.core.outcome import Accepted, Attempt, Outcome, Unreachable
 from mta.core.shaping import is_too_many_recipients
 from mta.ready_queue import Delivery
 from mta.settling import Result, Settler
 from mta.site import Site
-from mta.smtp_client import Connector
+from mta.smtp_client import Connector, NotOpened
 from mta.smtp_transaction import Session, Stale
 from mta.transactions import TransactionBuilder
 from storage import faults
@@ -93,8 +93,8 @@ class Worker:
         started_at = self._tools.now()
         opened = await self._tools.connector.connect(self._site.route)
         self.is_connecting = False
-        if isinstance(opened, Unreachable | Refused):
-            attempt = Attempt(opened, Peer(), started_at, self._tools.now())
+        if isinstance(opened, NotOpened):
+            attempt = Attempt(opened.outcome, opened.peer, started_at, self._tools.now())
             await self._supervisor.not_opened(self._site, attempt)
             return
         self._session = opened

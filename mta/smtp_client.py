@@ -12,6 +12,7 @@ import logging
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import assert_never
 
@@ -28,6 +29,17 @@ __all__ = ["Connector", "Session", "Stale", "Timeouts"]
 
 _MAX_ERROR = 1000
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpened:
+    """No hop gave a session: the outcome that leaves most hope, and the server it is from.
+
+    With errors from several addresses the peer is the first of them.
+    """
+
+    outcome: Refused | Unreachable
+    peer: Peer
 
 
 class Connector:
@@ -50,26 +62,28 @@ class Connector:
         self._tls = tls
         self._memory = memory
 
-    async def connect(self, route: Route) -> Session | Refused | Unreachable:
+    async def connect(self, route: Route) -> Session | NotOpened:
         """Return a session with the first hop that gives one.
 
-        When none does, return what leaves most hope: a refusal that another hour may lift (4yz, or
+        When none does, tell what leaves most hope: a refusal that another hour may lift (4yz, or
         a greeting of any code), then the errors of the addresses that failed, in one line, and only
         when every server refused EHLO for good, such a refusal.
         """
-        failures: list[Refused | Unreachable] = []
+        failures: list[NotOpened] = []
         for hop in route.hops:
             try:
                 return await self._open(hop, route)
             except _HopError as error:
-                failures.append(error.outcome)
+                failures.append(NotOpened(error.outcome, Peer(hop.host, hop.address)))
                 if isinstance(error.outcome, Unreachable):
                     self._memory.mark_broken(hop.address)
         best = min(failures, key=_hopelessness)
-        if isinstance(best, Refused):
+        if isinstance(best.outcome, Refused):
             return best
-        errors = [failure.error for failure in failures if isinstance(failure, Unreachable)]
-        return Unreachable(best.stage, "; ".join(errors)[:_MAX_ERROR])
+        outcomes = [failure.outcome for failure in failures]
+        errors = [outcome.error for outcome in outcomes if isinstance(outcome, Unreachable)]
+        outcome = Unreachable(best.outcome.stage, "; ".join(errors)[:_MAX_ERROR])
+        return NotOpened(outcome, best.peer)
 
     async def _open(self, hop: Hop, route: Route) -> Session:
         """Open a session with one hop, at the second try in clear where TLS fails and may."""
@@ -188,8 +202,9 @@ def _wants_starttls(mode: TlsMode, extensions: Extensions) -> bool:
     assert_never(mode)
 
 
-def _hopelessness(outcome: Refused | Unreachable) -> int:
+def _hopelessness(failure: NotOpened) -> int:
     """Rank failures of a route: what may pass, what nobody answered, what is final."""
+    outcome = failure.outcome
     if isinstance(outcome, Unreachable):
         return 1
     return 0 if outcome.reply.is_transient or outcome.command is Command.CONNECT else 2

@@ -16,7 +16,7 @@ MAX_LINES = 400
 OWNERS = {
     "aiohttp": ("control_api.http_client",),
     "aiosmtpd": ("mta.smtp_server",),
-    "aiosmtplib": ("mta.smtp_client", "mta.smtp_wire"),
+    "aiosmtplib": ("mta.smtp_wire",),
     "click": ("mta.cli",),
     "cryptography": ("mta.signing", "mta.dkim_keys"),
     "dkim": ("mta.signing",),

@@ -9,14 +9,22 @@ from random import Random
 
 import pytest
 
-from mta.core.outcome import Command, Refused, Stage, Unreachable
+from mta.core.outcome import Command, Peer, Refused, Stage, Unreachable
 from mta.core.route import Hop, Route
 from mta.resolver import Resolver
 from mta.routing import HostMemory, Router, RoutingRules
-from mta.smtp_client import Session
+from mta.smtp_client import NotOpened, Session
 from tests.support.fake_dns import FakeDns, Records
 from tests.support.receiver import Act, Answer, Bye, Drip, Receiver
-from tests.support.sessions import SHORT, Clock, connector, route_to, timeouts_for, transaction
+from tests.support.sessions import (
+    SHORT,
+    Clock,
+    connector,
+    outcome_of,
+    route_to,
+    timeouts_for,
+    transaction,
+)
 
 
 @contextmanager
@@ -77,9 +85,10 @@ async def test_beginnings(script: dict[str, Answer | Sequence[Answer]], expected
             case Session() as session:
                 assert expected is None
                 await session.close()
-            case Refused(reply, command):
+            case NotOpened(Refused(reply, command), peer):
                 assert (reply.code, command) == expected
-            case Unreachable(stage, error):
+                assert peer == Peer("mx.test", "127.0.0.1")
+            case NotOpened(Unreachable(stage, error)):
                 assert stage is expected
                 assert error.isprintable()
                 assert f"mx.test[127.0.0.1]:{receiver.port}: " in error
@@ -89,7 +98,7 @@ async def test_nobody_listens() -> None:  # E01
     memory = HostMemory(clock=Clock())
     with closed_port() as port:
         route = Route("x", (Hop("mx.test", "127.0.0.1", port),))
-        result = await connector(memory=memory).connect(route)
+        result = outcome_of(await connector(memory=memory).connect(route))
     error = f"mx.test[127.0.0.1]:{port}: Connection refused"
     assert result == Unreachable(Stage.CONNECT, error)
     assert memory.is_broken("127.0.0.1")
@@ -105,7 +114,7 @@ async def test_an_address_that_never_answers() -> None:
                 waiting.setblocking(False)
                 waiting.connect_ex(address)
             route = Route("x", (Hop("mx.test", *address),))
-            result = await connector(timeouts=SHORT).connect(route)
+            result = outcome_of(await connector(timeouts=SHORT).connect(route))
     assert isinstance(result, Unreachable)
     assert result.stage is Stage.CONNECT
     assert result.error.endswith("no answer within 1 s")
@@ -114,7 +123,7 @@ async def test_an_address_that_never_answers() -> None:
 async def test_a_family_without_network_is_remembered_whole() -> None:
     memory = HostMemory(clock=Clock())
     route = Route("x", (Hop("mx.test", "ff02::1", 25),))  # multicast: TCP has no route to it
-    result = await connector(timeouts=SHORT, memory=memory).connect(route)
+    result = outcome_of(await connector(timeouts=SHORT, memory=memory).connect(route))
     assert isinstance(result, Unreachable)
     assert result.error.endswith("Network is unreachable")
     assert memory.is_broken("2600::1")
@@ -185,9 +194,9 @@ async def test_several_failures(
     async with Receiver(script=first) as one, Receiver(script=second) as two:
         for order in ((one, two), (two, one)):
             match await connector().connect(route_to(*order)):
-                case Refused(reply, command):
+                case NotOpened(Refused(reply, command)):
                     assert (reply.code, command) == expected
-                case Unreachable(stage, _):
+                case NotOpened(Unreachable(stage, _)):
                     assert stage is expected
                 case Session():
                     raise AssertionError
@@ -196,7 +205,7 @@ async def test_several_failures(
 async def test_errors_of_all_addresses_are_told() -> None:
     with closed_port() as port:
         hops = tuple(Hop(f"mx{i}.test", f"127.0.0.{i}", port) for i in (2, 3))
-        result = await connector().connect(Route("x", hops))
+        result = outcome_of(await connector().connect(Route("x", hops)))
     assert isinstance(result, Unreachable)
     assert "mx2.test[127.0.0.2]" in result.error
     assert "mx3.test[127.0.0.3]" in result.error

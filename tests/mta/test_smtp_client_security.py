@@ -16,6 +16,7 @@ from tests.support.sessions import (
     SHORT,
     Clock,
     connector,
+    outcome_of,
     route_to,
     timeouts_for,
     transaction,
@@ -144,7 +145,9 @@ async def test_unverified_starttls(
     context = server_context(authority, name) if is_offered else None
     async with Receiver(tls=context, users=USERS) as receiver:
         route = route_to(receiver, tls=TlsMode.VERIFIED, credentials=CREDENTIALS)
-        result = await connector(verified=trusting if is_trusted else None).connect(route)
+        result = outcome_of(
+            await connector(verified=trusting if is_trusted else None).connect(route)
+        )
         assert isinstance(result, Unreachable)
         assert result.stage is Stage.TLS
         assert error in result.error
@@ -163,7 +166,7 @@ async def test_implicit_tls(authority: trustme.CA, trusting: ssl.SSLContext) -> 
         await session.close()
         assert receiver.messages[0].is_tls
         other = route_to(receiver, host="other.test", tls=TlsMode.IMPLICIT)
-        result = await connector(verified=trusting).connect(other)
+        result = outcome_of(await connector(verified=trusting).connect(other))
         assert isinstance(result, Unreachable)
         assert result.stage is Stage.TLS
 
@@ -171,7 +174,7 @@ async def test_implicit_tls(authority: trustme.CA, trusting: ssl.SSLContext) -> 
 async def test_implicit_tls_with_a_server_in_clear(trusting: ssl.SSLContext) -> None:
     async with Receiver() as receiver:
         route = route_to(receiver, tls=TlsMode.IMPLICIT)
-        result = await connector(verified=trusting, timeouts=SHORT).connect(route)
+        result = outcome_of(await connector(verified=trusting, timeouts=SHORT).connect(route))
         assert isinstance(result, Unreachable)
         assert result.stage is Stage.TLS
 
@@ -204,7 +207,7 @@ async def test_login_on_loopback_in_clear(mechanism: str) -> None:
 )
 async def test_login_that_fails(script: dict[str, Answer | Sequence[Answer]], error: str) -> None:
     async with Receiver(script=script, users=USERS) as receiver:
-        result = await connector().connect(route_to(receiver, credentials=CREDENTIALS))
+        result = outcome_of(await connector().connect(route_to(receiver, credentials=CREDENTIALS)))
     assert isinstance(result, Unreachable)
     assert result.stage is Stage.SESSION
     assert not result.is_permanent

@@ -20,6 +20,7 @@ from mta.dispatcher import Dispatcher
 from mta.engine import Engine
 from mta.scheduler import Scheduler
 from mta.settling import Settler
+from mta.smtp_client import NotOpened
 from mta.smtp_transaction import Stale
 from mta.timetable import Timetable
 from mta.transactions import TransactionBuilder
@@ -88,12 +89,12 @@ class FakeConnector:
     def site(self, name: str) -> FakeSite:
         return self.sites.setdefault(name, FakeSite(name))
 
-    async def connect(self, route: Route) -> FakeSession | Unreachable | Refused:
+    async def connect(self, route: Route) -> FakeSession | NotOpened:
         site = self.site(route.site)
         site.connections += 1
         failure = await site.door(site)
         if failure is not None:
-            return failure
+            return NotOpened(failure, Peer(route.site))
         site.open += 1
         site.most_open = max(site.most_open, site.open)
         return FakeSession(site)

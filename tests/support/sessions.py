@@ -13,7 +13,7 @@ from mta.core.outcome import Accepted, Ambiguous, Outcome, Refused, Stage, Unrea
 from mta.core.route import Credentials, Hop, Route, TlsMode
 from mta.core.transaction import SpooledBody, Transaction, TransactionRecipient
 from mta.routing import HostMemory
-from mta.smtp_client import Connector, Session, Timeouts
+from mta.smtp_client import Connector, NotOpened, Session, Timeouts
 from mta.tls_policy import TlsPolicy
 from tests.support.receiver import EXTENSIONS, Act, Answer, Bye, Drip, Receiver
 
@@ -83,6 +83,12 @@ def connector(
         tls=TlsPolicy(clock=clock, verified=verified or TRUST),
         memory=memory or HostMemory(clock=clock),
     )
+
+
+def outcome_of(opened: Session | NotOpened) -> Refused | Unreachable:
+    """Return why no session was opened; fails when one was."""
+    assert isinstance(opened, NotOpened)
+    return opened.outcome
 
 
 def route_to(
