@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Collection, Container, Sequence
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from stat import S_IRWXG, S_IRWXO
 
@@ -36,11 +37,23 @@ SIGNED: tuple[bytes, ...] = (
 OVERSIGNED = frozenset({b"from", b"reply-to", b"subject", b"date", b"message-id", b"to", b"cc"})
 """Fields signed once more than they occur, as Gmail does: adding one breaks the signature."""
 
+LOOK_AGAIN = timedelta(seconds=1)
+"""How long a key file is believed to be as it was."""
+
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 
 
 class SigningError(Exception):
     """No signature can be made, so the mail must wait; the message is one line for operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A private key, its file's time and inode, and when these were last compared."""
+
+    version: tuple[int, int]
+    key: PrivateKey
+    looked_at: datetime
 
 
 class Signer:
@@ -50,7 +63,7 @@ class Signer:
         """Take the directory that key files are relative to, and the algorithms to sign with."""
         self._data_dir = data_dir
         self._algorithms = frozenset(algorithms)
-        self._loaded: dict[str, tuple[tuple[int, int], PrivateKey]] = {}
+        self._loaded: dict[DkimKeyRecord, _Loaded] = {}
 
     def sign(
         self,
@@ -82,34 +95,37 @@ class Signer:
         for key in usable:
             tags = _tags(domain, key, names, body_hash, at)
             unsigned = relaxed_header(f"DKIM-Signature:{''.join(tags)} b=\r\n".encode())[:-2]
-            signature = self._private_key(key).sign(fields + unsigned)
+            signature = self._private_key(key, at).sign(fields + unsigned)
             signatures.append(fold("DKIM-Signature", [*tags, *_signature_tag(signature)]))
         return "".join(signatures).encode()
 
-    def _private_key(self, record: DkimKeyRecord) -> PrivateKey:
+    def _private_key(self, record: DkimKeyRecord, at: datetime) -> PrivateKey:
+        loaded = self._loaded.get(record)
+        if loaded is not None and timedelta() <= at - loaded.looked_at < LOOK_AGAIN:
+            return loaded.key
         path = self._data_dir / record.key_file
         try:
-            key = self._load(path, record.key_file)
+            fresh = self._load(path, loaded, at)
         except OSError as error:
             raise SigningError(f"{path}: {error.strerror}") from error
         except KeyFileError as error:
             raise SigningError(f"{path}: {error}") from error
-        if (key.algorithm, key.public_key) != (record.algorithm, record.public_key):
+        if (fresh.key.algorithm, fresh.key.public_key) != (record.algorithm, record.public_key):
             raise SigningError(
                 f"{path}: not the {record.algorithm} key whose public half is in DNS"
             )
-        return key
+        self._loaded[record] = fresh
+        return fresh.key
 
-    def _load(self, path: Path, name: str) -> PrivateKey:
-        """Return the key of a file, from memory while neither its time nor its inode changes."""
+    def _load(self, path: Path, loaded: _Loaded | None, at: datetime) -> _Loaded:
+        """Return the key of a file, parsed again only when its time or inode has changed."""
         status = path.stat()
         if status.st_mode & (S_IRWXG | S_IRWXO):
             raise KeyFileError("open to group or others; run chmod 600 on it")
         version = (status.st_mtime_ns, status.st_ino)
-        loaded = self._loaded.get(name)
-        if loaded is None or loaded[0] != version:
-            loaded = self._loaded[name] = (version, PrivateKey.parse(path.read_bytes()))
-        return loaded[1]
+        if loaded is not None and loaded.version == version:
+            return replace(loaded, looked_at=at)
+        return _Loaded(version, PrivateKey.parse(path.read_bytes()), at)
 
 
 def key_domain(sender_domain: str, domains: Container[str]) -> str | None:

@@ -16,7 +16,6 @@ noun), large bodies (spool.py). Owner of pysqlite3, whose errors become those of
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +35,7 @@ from storage.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from storage.room import DiskRoom
 from storage.spool import Spool
 from storage.writer import Done, Writer
 
@@ -58,9 +58,6 @@ LOCK_TIMEOUT = 10.0
 """Seconds that the server waits for another process to finish its transaction."""
 COMMAND_LOCK_TIMEOUT = 30.0
 """The same for the command line, where a person would rather wait than see an error."""
-
-RESERVE = 64 * 1024 * 1024
-"""Free bytes below which no new mail is accepted, so that what is queued can still be settled."""
 
 _PRAGMAS = (
     "PRAGMA synchronous = FULL",  # NORMAL may forget acknowledged mail after a power cut
@@ -241,6 +238,7 @@ class Database:
         self._writer = Writer(self._committer.commit, self._committer.run_chore)
         self._command_lock = threading.Lock()
         self._command_committer: _Committer | None = None
+        self._room = DiskRoom(path)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="storage-reader")
         self._read_connections: SimpleQueue[Connection] = SimpleQueue()
 
@@ -334,9 +332,7 @@ class Database:
         Raises:
             StorageFull: it would not.
         """
-        disk = os.statvfs(self._path)
-        if disk.f_bavail * disk.f_frsize - size < RESERVE:
-            raise StorageFull(f"{self._path.parent}: less than {RESERVE >> 20} MiB would be free")
+        self._room.require(size)
 
     @property
     def is_failed(self) -> bool:

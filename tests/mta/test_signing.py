@@ -17,7 +17,7 @@ from mta.core.canonical import body_hash
 from mta.core.header import split_header
 from mta.core.mime import Attachment, Draft, Mailbox, compose
 from mta.dkim_keys import ED25519, RSA, DnsRecord, create_keys, dns_record
-from mta.signing import OVERSIGNED, SIGNED, Signer, SigningError, key_domain
+from mta.signing import LOOK_AGAIN, OVERSIGNED, SIGNED, Signer, SigningError, key_domain
 from storage.domains import DkimKeyRecord
 from tests.support.mailauth import dkim_verdicts
 from tests.support.tools import require_module
@@ -108,12 +108,14 @@ class Domain:
         [key] = [key for key in self.keys if key.algorithm == algorithm]
         return self.data_dir / key.key_file
 
-    def sign(self, message: bytes, *algorithms: str, signer: Signer | None = None) -> bytes:
+    def sign(
+        self, message: bytes, *algorithms: str, signer: Signer | None = None, at: datetime = AT
+    ) -> bytes:
         """Return the message with our signatures on top."""
         header, body_at = split_header(message)
         signer = signer or Signer(self.data_dir, algorithms or (RSA, ED25519))
         signatures = signer.sign(
-            header, body_hash(message[body_at:]), domain=DOMAIN, keys=self.keys, at=AT
+            header, body_hash(message[body_at:]), domain=DOMAIN, keys=self.keys, at=at
         )
         return signatures + message
 
@@ -317,7 +319,7 @@ def test_n05_n09_a_key_file_that_cannot_be_used(
 ) -> None:
     signer = Signer(own_domain.data_dir, (RSA, ED25519))
     if is_loaded:
-        own_domain.sign(MESSAGES["plain"], signer=signer)
+        own_domain.sign(MESSAGES["plain"], signer=signer, at=AT - LOOK_AGAIN)
     spoil(own_domain.path(RSA))
     with pytest.raises(SigningError, match=reason):
         own_domain.sign(MESSAGES["plain"], signer=signer)
@@ -329,11 +331,13 @@ def test_n08_a_key_file_that_changed_is_read_again(own_domain: Domain) -> None:
     path = own_domain.path(ED25519)
     pem = path.read_bytes()
     path.unlink()
+    assert own_domain.sign(MESSAGES["plain"], signer=signer) == first  # looked at just now
     with pytest.raises(SigningError):
-        own_domain.sign(MESSAGES["plain"], signer=signer)
+        own_domain.sign(MESSAGES["plain"], signer=signer, at=AT + LOOK_AGAIN)
     path.write_bytes(pem)
     path.chmod(0o600)
-    assert own_domain.sign(MESSAGES["plain"], signer=signer) == first
+    later = own_domain.sign(MESSAGES["plain"], signer=signer, at=AT + LOOK_AGAIN)
+    assert f"t={int((AT + LOOK_AGAIN).timestamp())}".encode() in later
 
 
 @pytest.mark.parametrize("algorithms", [(), (ED25519,)])
