@@ -157,6 +157,7 @@ def _rule(table: _Table) -> Rule:
         id=table.id,
         bounce_class=table.text("class", BounceClass),
         phrases=table.texts("match", Phrase.parse),
+        literals=table.texts("literal", str.lower),
         unless=table.texts("unless", Phrase.parse),
         statuses=frozenset(table.texts("status", _one_status)),
         codes=table.codes("code"),
@@ -164,9 +165,10 @@ def _rule(table: _Table) -> Rule:
         provider=table.text("provider", _one_id, ""),
         is_permanent=table.flag("permanent"),
         is_hard=table.flag("hard"),
+        is_weak=table.flag("weak") or False,
     )
     table.finish()
-    if not (rule.phrases or rule.statuses or rule.codes):
+    if not (rule.phrases or rule.literals or rule.statuses or rule.codes):
         raise table.error("match", "a rule needs phrases, a status or a code")
     return rule
 

@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, str] = {
     "queue": "The queue: list, show, retry, hold, release, cancel.",
     "message": "One message: where it is, and why.",
     "events": "The journal: what happened, now or live.",
+    "reports": "Bounces and complaints: read them from files.",
+    "classify": "What replies of mail servers mean.",
     "sink": "A receiving test server that stores, refuses or defers.",
 }
 """Command -> what it is for, in the order of `mta --help`. Each is the object `command` of its

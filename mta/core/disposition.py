@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from mta.core.bounce import BounceClass, classify
+from mta.core import bounce
+from mta.core.bounce import BounceClass, Classify
 from mta.core.outcome import Accepted, Ambiguous, Command, Outcome, Refused, Stage, Unreachable
 from mta.core.reply import Reply
 from mta.core.retry import RetrySchedule
@@ -24,6 +25,8 @@ class Why(enum.Enum):
     """Accepted, waiting for its first attempt."""
     SCHEDULED = "scheduled"
     """Its sender asked for a later time (send_at)."""
+    QUOTA = "quota"
+    """Its tenant's sending quota is used up until then."""
     REPLY = "reply"
     """The peer answered 4yz."""
     UNREACHABLE = "unreachable"
@@ -96,7 +99,13 @@ _BY_STAGE = {
 
 
 def decide(
-    outcome: Outcome, entry: EntryFacts, schedule: RetrySchedule, *, now: datetime, draw: float
+    outcome: Outcome,
+    entry: EntryFacts,
+    schedule: RetrySchedule,
+    *,
+    now: datetime,
+    draw: float,
+    classify: Classify = bounce.classify,
 ) -> Disposition:
     """Return the fate of one entry after one attempt.
 
@@ -109,6 +118,7 @@ def decide(
         schedule: backoff and lifetime.
         now: end of the attempt (aware, UTC).
         draw: uniform in [0, 1), for the retry jitter.
+        classify: tells the class of a refusal; the default looks at its codes only.
     """
     match outcome:
         case Accepted():

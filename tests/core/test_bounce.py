@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.core.bounce import BounceClass, classify
+from mta.core.bounce import HARD, BounceClass, Scope, Verdict, classify, scope_of, status_of
 from mta.core.outcome import Command
 from mta.core.reply import Reply
 
@@ -24,7 +24,12 @@ RCPT, END = Command.RCPT, Command.END_OF_DATA
         (Reply(550, "5.7.25", "x"), END, BounceClass.IP_REPUTATION, "no reverse DNS"),
         (Reply(552, "5.3.4", "x"), Command.MAIL, BounceClass.TOO_LARGE, "detail"),
         (Reply(451, "4.3.0", "x"), END, BounceClass.REMOTE_ERROR, "subject"),
-        (Reply(451, "4.4.7", "x"), END, BounceClass.NETWORK, "subject"),
+        (Reply(451, "4.4.7", "x"), END, BounceClass.EXPIRED, "detail"),
+        (Reply(451, "4.4.1", "x"), END, BounceClass.NETWORK, "subject"),
+        (Reply(450, "4.4.4", "x"), RCPT, BounceClass.NETWORK, "a DNS hiccup is no bad domain"),
+        (Reply(550, "5.4.4", "x"), RCPT, BounceClass.BAD_DOMAIN, "detail"),
+        (Reply(421, "4.3.2", "x"), RCPT, BounceClass.REMOTE_ERROR, "a server that rests"),
+        (Reply(556, "", "x"), RCPT, BounceClass.BAD_DOMAIN, "RFC 7504"),
         (Reply(500, "5.5.2", "x"), END, BounceClass.PROTOCOL, "subject"),
         (Reply(554, "5.6.0", "x"), END, BounceClass.CONTENT_FORMAT, "subject"),
         (Reply(550, "5.0.0", "x"), RCPT, BounceClass.UNKNOWN, "undefined says nothing"),
@@ -49,3 +54,22 @@ def test_classify(
 @given(st.integers(400, 599), st.text(max_size=8), st.sampled_from([None, *Command]))
 def test_every_refusal_has_a_class(code: int, enhanced: str, command: Command | None) -> None:
     assert isinstance(classify(Reply(code, enhanced, ""), command), BounceClass)
+
+
+def test_every_class_has_a_scope_and_only_the_recipient_is_ever_hard() -> None:
+    assert all(scope_of(bounce_class) is Scope.RECIPIENT for bounce_class in HARD)
+    assert scope_of(BounceClass.IP_REPUTATION) is Scope.SENDER_IP
+    assert scope_of(BounceClass.UNKNOWN) is Scope.UNKNOWN
+
+
+@pytest.mark.parametrize("bounce_class", list(BounceClass))
+def test_a_status_can_be_inferred(bounce_class: BounceClass) -> None:
+    assert status_of(bounce_class, is_permanent=True).startswith("5.")
+    assert status_of(bounce_class, is_permanent=False).startswith("4.")
+
+
+def test_hard_needs_both_the_class_and_permanence() -> None:
+    verdict = Verdict(BounceClass.BAD_MAILBOX, False, True, "rule", "4.1.1")
+    assert not verdict.is_hard
+    assert verdict.is_textual
+    assert not Verdict(BounceClass.NETWORK, False, False, "status:4.4.1", "4.4.1").is_textual

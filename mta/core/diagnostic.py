@@ -1,0 +1,134 @@
+"""What a server or a report said about one failure, taken apart: code, status, command, text.
+
+Reads free text: one SMTP reply, a Diagnostic-Code field, a paragraph of a bounce. Not here: what it
+means (bounce_rules.py). Follows RFC 5321 4.2, RFC 3463 2 and RFC 3464 2.3.6.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from mta.core.outcome import Command
+from mta.core.reply import Reply
+
+MAX_TEXT = 4000
+"""Characters of a diagnosis that are looked at; the reason stands in the first few hundred."""
+
+_STATUS = re.compile(r"(?<![\w.])[45]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)")
+_CODE = re.compile(r"(?<![\w.\-/@=+])[45][0-7]\d(?![\w@/%]|[.]\w)")
+_COMMANDS = tuple(
+    (command, re.compile(pattern, re.IGNORECASE))
+    for command, pattern in (
+        (Command.RCPT, r"need rcpt|no valid recipients"),
+        (Command.END_OF_DATA, r"end of data|final data|after i sent the message"),
+        (Command.RCPT, r"\brcpt\b|rcpt[ _]to|does not like recipient|recipient addresses? reje"),
+        (Command.MAIL, r"mail[ _]from(?=:| command|\]|\)|>)|does not like sender"),
+        (Command.DATA, r"to data command|after data|>>> data|our data|\(data\)|data command"),
+        (Command.DATA, r"smtp command\s{1,9}data"),
+        (Command.CONNECT, r"initial connection|to connect\b|initial greeting"),
+        (Command.EHLO, r"(?:to|after) (?:ehlo|helo)\b|>>> (?:ehlo|helo)"),
+    )
+)
+"""How mail servers name the step at which they were refused, most telling first."""
+
+_UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600, "hour": 3600}
+_WAIT = re.compile(
+    r"\b(?:in|after|for|least|wait|within|every)\s{1,3}(\d{1,5})\s{0,3}"
+    r"(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)\b",
+    re.IGNORECASE,
+)
+_DISTANT = timedelta(days=2)
+"""A longer wait is not a wait for this message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One failure in the words of the server that reports it.
+
+    Attributes:
+        text: what it said, at most MAX_TEXT characters; may be "".
+        code: reply code, 0 when there is none.
+        status: enhanced status, "" when there is none.
+        command: the step that was refused; None when nobody says.
+        host: the server that said so, lower case; "" when nobody says.
+    """
+
+    text: str
+    code: int = 0
+    status: str = ""
+    command: Command | None = None
+    host: str = ""
+
+    @classmethod
+    def of_reply(cls, reply: Reply, command: Command | None, host: str = "") -> Diagnostic:
+        """Return a reply of a session of our own."""
+        return cls(reply.text[:MAX_TEXT], reply.code, reply.enhanced, command, host.lower())
+
+    @classmethod
+    def read(cls, text: str, *, status: str = "", host: str = "") -> Diagnostic:
+        """Take apart a text.
+
+        Args:
+            text: a reply on one line, or any text about one failure.
+            status: what a report says elsewhere; the text's own counts where that is vaguer.
+            host: the server that the text is of; "" for unknown.
+        """
+        text = text[:MAX_TEXT]
+        code = _CODE.search(text)
+        return cls(
+            text,
+            int(code[0]) if code else 0,
+            _best_status(status, text),
+            _command(text),
+            host.lower(),
+        )
+
+    @property
+    def answer(self) -> Diagnostic:
+        """The same with the text from its reply code on, to the first blank line.
+
+        What a server answered tells more than the sentences of another program around it.
+        """
+        code = _CODE.search(self.text)
+        if code is None:
+            return self
+        return replace(self, text=self.text[code.start() :].split("\n\n", 1)[0])
+
+    @property
+    def is_permanent(self) -> bool | None:
+        """True for 5, False for 4, the status before the code; None where neither is known."""
+        first = self.status[:1] or str(self.code)[:1]
+        return {"4": False, "5": True}.get(first)
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """How long the text asks to wait; None where it names no time."""
+        for match in _WAIT.finditer(self.text):
+            unit = match[2].lower().rstrip("s") or "s"
+            seconds = _UNITS.get(unit) or _UNITS[unit[:3] if unit[:3] in _UNITS else unit[:1]]
+            wait = int(match[1]) * timedelta(seconds=seconds)
+            if timedelta() < wait <= _DISTANT:
+                return wait
+        return None
+
+
+def _best_status(given: str, text: str) -> str:
+    """Return the most precise status: a detail of 0 means that the server did not know.
+
+    The text is of the server that refused; what is given beside it may be a translation.
+    """
+    found: list[str] = [*_STATUS.findall(text), *filter(None, [given])]
+    for vague in (".0", ".0.0"):
+        for status in found:
+            if not status.endswith(vague):
+                return status
+    return found[0] if found else ""
+
+
+def _command(text: str) -> Command | None:
+    for command, pattern in _COMMANDS:
+        if pattern.search(text):
+            return command
+    return None

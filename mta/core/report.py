@@ -1,0 +1,104 @@
+"""A mail that came back, read as a whole: what kind of report it is, and about whom.
+
+The steps: complaint (arf.py), challenge (autoreply.py), delivery status (dsn.py), notice for people
+(notice.py), automatic reply. Not here: whether the report is about mail of ours, and what follows.
+Follows RFC 3464, RFC 5965 and RFC 3834 through those modules. Never raises.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from mta.core.arf import Feedback, read_feedback
+from mta.core.autoreply import is_autoreply, is_challenge
+from mta.core.bounce import BounceClass
+from mta.core.bounce_rules import Classifier
+from mta.core.mime_reader import NO_FIELDS, Fields, read_mail
+from mta.core.report_evidence import Evidence, gather
+from mta.core.reported import ReportedRecipient, of_notice, of_statuses
+
+
+class ReportKind(enum.Enum):
+    """What a mail turned out to be."""
+
+    BOUNCE = "bounce"
+    ARF = "arf"
+    AUTOREPLY = "autoreply"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A mail read as a report.
+
+    Attributes:
+        kind: what it is.
+        recipients: whom it is about, none twice. Of a bounce only those that the mail did not
+            reach, delayed ones among them.
+        feedback_type: of a complaint (RFC 5965 7.3), else "".
+        original_id: Message-ID of the returned mail, "" where it is not there.
+        returned: header of the returned mail.
+    """
+
+    kind: ReportKind
+    recipients: tuple[ReportedRecipient, ...] = ()
+    feedback_type: str = ""
+    original_id: str = ""
+    returned: Fields = NO_FIELDS
+
+
+def read_report(data: bytes, classifier: Classifier) -> Report:
+    """Read a mail of any kind; what is no report gives kind NONE."""
+    evidence = gather(read_mail(data))
+    return replace(
+        _read(evidence, classifier),
+        original_id=evidence.returned.get("message-id").strip()[:998],
+        returned=evidence.returned,
+    )
+
+
+def _read(evidence: Evidence, classifier: Classifier) -> Report:
+    feedback = _feedback(evidence)
+    if feedback is not None:
+        return _complaint(feedback)
+    if _is_challenge(evidence):
+        return Report(ReportKind.AUTOREPLY)
+    if evidence.statuses:
+        return _bounce(of_statuses(evidence, classifier))
+    is_system = evidence.announces_failure or evidence.is_of_daemon
+    if not is_system and is_autoreply(evidence.mail.fields, evidence.notice.text):
+        return Report(ReportKind.AUTOREPLY)
+    return _bounce(of_notice(evidence, classifier) if evidence.is_notice else ())
+
+
+def _bounce(recipients: tuple[ReportedRecipient, ...]) -> Report:
+    return Report(ReportKind.BOUNCE if recipients else ReportKind.NONE, recipients)
+
+
+def _feedback(evidence: Evidence) -> Feedback | None:
+    cloud = evidence.cloud
+    if cloud is not None:
+        return Feedback(cloud.feedback_type, cloud.complainers) if cloud.complainers else None
+    return None if evidence.statuses else read_feedback(evidence.mail)
+
+
+def _complaint(feedback: Feedback) -> Report:
+    complainers = tuple(
+        ReportedRecipient(address, "", BounceClass.FEEDBACK, None, None)
+        for address in feedback.recipients
+    )
+    return Report(ReportKind.ARF, complainers, feedback.feedback_type)
+
+
+def _is_challenge(evidence: Evidence) -> bool:
+    """Return whether it is a challenge, sent as a delivery status or not.
+
+    A subject that tells of a failure may quote the challenge that could not be delivered, and a
+    server's own answer may speak of a whitelist.
+    """
+    if evidence.announces_failure and not evidence.statuses:
+        return False
+    quotes_server = any(status.diagnostic for status in evidence.statuses)
+    silent = quotes_server or evidence.is_of_daemon
+    return is_challenge(evidence.mail.fields, "" if silent else evidence.notice.text)

@@ -1,0 +1,89 @@
+"""The machine-readable part of delivery status notifications (RFC 3464, RFC 6533)."""
+
+from __future__ import annotations
+
+import pytest
+
+from mta.core.dsn import MAX_RECIPIENTS, Action, RecipientStatus, addresses_in, read_status
+from mta.core.mime_reader import NO_FIELDS, Part
+
+
+def statuses(text: str) -> tuple[RecipientStatus, ...]:
+    return read_status(Part("message/delivery-status", NO_FIELDS, text.encode(), ""))
+
+
+def test_a_recipient_as_the_standard_has_it() -> None:
+    [status] = statuses(
+        "Reporting-MTA: dns; mx.relay.test\n\n"
+        "Original-Recipient: rfc822;ann@sender.test\n"
+        "Final-Recipient: rfc822; ann@there.test\n"
+        "Action: failed\nStatus: 5.1.1 (no such mailbox)\n"
+        "Remote-MTA: dns; MX.There.Test\n"
+        "Diagnostic-Code: smtp; 550 5.1.1\n  no such user\n"
+    )
+    assert status == RecipientStatus(
+        "ann@sender.test",
+        "ann@sender.test",
+        Action.FAILED,
+        "5.1.1",
+        "550 5.1.1 no such user",
+        "mx.there.test",
+    )
+
+
+def test_fields_in_one_group_with_those_of_the_message() -> None:
+    [status] = statuses("Reporting-MTA: dns; x\nFinal-Recipient: ann@there.test\nAction: failed")
+    assert (status.address, status.action, status.status) == ("ann@there.test", Action.FAILED, "")
+
+
+def test_fields_of_the_message_count_where_a_recipient_has_none() -> None:
+    [status] = statuses("Action: delayed\nStatus: 4.4.1\n\nFinal-Recipient: ann@there.test")
+    assert (status.action, status.status) == (Action.DELAYED, "4.4.1")
+
+
+def test_each_recipient_once_and_in_order() -> None:
+    text = "\n \n".join(f"Final-Recipient: rfc822;{name}@a.test" for name in "cabA")
+    assert [status.address[0] for status in statuses(text)] == ["c", "a", "b"]
+
+
+def test_an_address_of_another_system_yields_to_one_of_ours() -> None:
+    [status] = statuses("Final-Recipient: x; ann@host\nOriginal-Recipient: rfc822;ann@a.test")
+    assert status.address == "ann@a.test"
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("Failed", Action.FAILED),
+        ("failure", Action.FAILED),
+        ("delayed (4 h)", Action.DELAYED),
+        ("relayed", Action.RELAYED),
+        ("", None),
+        ("5.1.1", None),
+    ],
+)
+def test_actions(action: str, expected: Action | None) -> None:
+    [status] = statuses(f"Final-Recipient: ann@a.test\nAction: {action}")
+    assert status.action is expected
+
+
+def test_no_more_recipients_than_the_cap() -> None:
+    text = "\n\n".join(f"Final-Recipient: rfc822;u{n}@a.test" for n in range(3000))
+    assert len(statuses(text)) == MAX_RECIPIENTS
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rfc822;ann@a.test", ["ann@a.test"]),
+        ("utf-8; änn@ä.test", ["änn@ä.test"]),
+        ("c=US;a= ;p=X;dda:SMTP=ann@a.test;", ["ann@a.test"]),
+        ("<ann@a.test>, 'bob@b.test'.", ["ann@a.test", "bob@b.test"]),
+        ('"ann.lee"@a.test', ['"ann.lee"@a.test']),
+        ("dave...@a.test cut...@b.test ann@a...", []),
+        ("@a.test ann@ nobody", []),
+        ("ann@a.test.", ["ann@a.test"]),
+    ],
+)
+def test_addresses_in_a_text(text: str, expected: list[str]) -> None:
+    assert [address for _, address in addresses_in(text)] == expected
