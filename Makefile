@@ -27,7 +27,7 @@ run: install ## serve with ./mta.toml
 	$(MTA) --config mta.toml serve
 
 test: install ## run the tests; names what it skips and why
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 lint: install ## check format and style
 	$(BIN)/ruff format --check .
