@@ -24,6 +24,8 @@ from mta.core.reply import Reply
         ("550 5.0.0 really 5.7.26", 550, "5.7.26"),
         ("10.4.5.6 and 4.16.55.1 are no statuses", 0, ""),
         ("version 4.5.3.1", 0, ""),
+        ("421 4.7.0 [TS04] deferred - 4.16.55", 421, "4.7.0"),
+        ("no status: 4.8.1", 0, ""),
         ("id=550abc <500@a.test>", 0, ""),
         ("", 0, ""),
     ],
@@ -37,6 +39,28 @@ def test_a_status_given_elsewhere_yields_to_a_more_precise_one() -> None:
     assert Diagnostic.read("552 5.2.2 full", status="5.0.0").status == "5.2.2"
     assert Diagnostic.read("552 full", status="5.2.2").status == "5.2.2"
     assert Diagnostic.read("552 5.0.0 x", status="5.3.4").status == "5.3.4"
+
+
+def test_a_connection_that_failed_is_told_by_the_reporter_alone() -> None:
+    assert Diagnostic.read("451 4.4.1 read error", status="4.4.7").status == "4.4.7"
+    assert Diagnostic.read("451 4.4.1 read error", status="4.0.0").status == "4.4.1"
+    assert Diagnostic.read("451 4.7.1 later", status="4.4.7").status == "4.7.1"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "permanent"),
+    [
+        ("451 local error", "5.0.0", False),
+        ("550 no", "5.0.0", True),
+        ("554 no service", "4.0.0", False),
+        ("451 local error", "5.1.1", True),
+        ("451 local error", "", False),
+        ("gone", "5.0.0", True),
+        ("gone", "", None),
+    ],
+)
+def test_whether_it_lasts(text: str, status: str, permanent: bool | None) -> None:
+    assert Diagnostic.read(text, status=status).is_permanent is permanent
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,30 @@ def test_each_recipient_once_and_in_order() -> None:
     assert [status.address[0] for status in statuses(text)] == ["c", "a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("field", "address"),
+    [
+        ('rfc822; "two words"@a.test', '"two words"@a.test'),
+        ("rfc822; two words@a.test", '"two words"@a.test'),
+        ("rfc822; Two Words <other@a.test>", "other@a.test"),
+    ],
+)
+def test_a_local_part_in_quotes(field: str, address: str) -> None:
+    [status] = statuses(
+        f'Final-Recipient: {field}\nDiagnostic-Code: smtp; 550 <"two words"@a.test>: unknown'
+    )
+    assert status.address == address
+
+
+def test_a_reply_of_several_lines_that_nobody_folded() -> None:
+    [status] = statuses(
+        "Final-Recipient: ann@a.test\nDiagnostic-Code: smtp; 550-5.7.1 likely\n"
+        "550 5.7.1 unsolicited\nAction: failed"
+    )
+    assert status.diagnostic == "550-5.7.1 likely 550 5.7.1 unsolicited"
+    assert status.action is Action.FAILED
+
+
 def test_an_address_of_another_system_yields_to_one_of_ours() -> None:
     [status] = statuses("Final-Recipient: x; ann@host\nOriginal-Recipient: rfc822;ann@a.test")
     assert status.address == "ann@a.test"
@@ -56,6 +80,7 @@ def test_an_address_of_another_system_yields_to_one_of_ours() -> None:
     [
         ("Failed", Action.FAILED),
         ("failure", Action.FAILED),
+        ("expired", Action.FAILED),
         ("delayed (4 h)", Action.DELAYED),
         ("relayed", Action.RELAYED),
         ("", None),

@@ -132,6 +132,61 @@ def test_the_text_for_people_helps_where_the_fields_say_nothing() -> None:
     assert (recipient.bounce_class.value, recipient.status) == ("mailbox_full", "5.2.2")
 
 
+def test_the_reply_behind_the_address_counts_where_the_fields_have_none() -> None:
+    found = only(
+        dsn(
+            "Final-Recipient: rfc822; ann@there.test\nAction: failed\nStatus: 5.0.0",
+            text="The following failed:\n\nann@there.test: 550 5.1.1 nobody has that name\n",
+        )
+    )
+    assert (found.bounce_class.value, found.status, found.is_hard) == ("bad_mailbox", "5.1.1", True)
+    assert found.diagnostic == "550 5.1.1 nobody has that name"
+
+
+def test_the_transcript_has_the_rest_of_a_reply() -> None:
+    found = only(
+        dsn(
+            "Final-Recipient: rfc822; ann@there.test\nAction: failed\nStatus: 5.1.1\n"
+            "Diagnostic-Code: SMTP; 550-5.1.1 Dear sender,",
+            text=">>> RCPT\n<<< 550-5.1.1 Dear sender,\n<<< 550 5.1.1 there is no mailbox\n"
+            "<<< 452 4.2.2 mailbox full\n",
+        )
+    )
+    assert (found.bounce_class.value, found.is_hard) == ("bad_mailbox", True)
+    assert found.diagnostic == "550-5.1.1 Dear sender, 550 5.1.1 there is no mailbox"
+
+
+def test_the_answer_to_another_recipient_says_nothing_about_this_one() -> None:
+    found = only(
+        dsn(
+            "Final-Recipient: rfc822; ann@there.test\nAction: failed\nStatus: 5.1.1\n"
+            "Diagnostic-Code: SMTP; 550 5.1.1 qwertz",
+            text="<ann@there.test>\n<<< 550 5.1.1 qwertz\n<<< 452 4.2.2 mailbox full\n",
+        )
+    )
+    assert (found.bounce_class.value, found.is_hard) == ("bad_mailbox", True)
+
+
+def test_a_retry_time_that_ran_out_is_temporary_whatever_the_reporter_calls_it() -> None:
+    found = only(
+        dsn(
+            "Final-Recipient: rfc822; ann@there.test\nAction: failed\nStatus: 5.0.0",
+            text="ann@there.test\n  retry timeout exceeded\n",
+        )
+    )
+    assert (found.bounce_class.value, found.is_permanent) == ("expired", False)
+
+
+def test_the_failed_recipient_may_stand_in_the_header_of_the_notice() -> None:
+    text = (
+        "There was an error delivering your mail to <ann@there.test>.\n\n"
+        "mx.there.test did not like our RCPT TO:\n550 5.1.1 no such user\n\n"
+        "Message headers follow.\n\nTo: readers@sender.test\n"
+    )
+    found = only(notice(text, header=f"X-Original-To: <ann@there.test>\n{DAEMON}"))
+    assert (found.address, found.is_hard) == ("ann@there.test", True)
+
+
 def test_an_unknown_user_after_the_data_is_no_reason_to_suppress() -> None:
     text = f"<{ANN}>: 550 user unknown (in reply to end of DATA command)"
     recipient = only(dsn(f"{FAILED}Diagnostic-Code: smtp; 550 user unknown", text=text))

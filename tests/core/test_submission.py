@@ -87,7 +87,7 @@ def test_suppressed_recipients_are_final_from_the_start() -> None:
     assert prepared.events[0] == Event(
         EventKind.SUPPRESSED, NOW, '"a"@x.example', {"reason": "bounced"}
     )
-    assert prepared.events[1].kind is EventKind.QUEUED
+    assert prepared.events[1].kind is EventKind.SCHEDULED
 
 
 def test_a_suppression_without_a_reason_still_suppresses() -> None:
