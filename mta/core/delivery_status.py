@@ -28,6 +28,7 @@ _NOTIFY_DEFAULT = "FAILURE,DELAY"
 """What no NOTIFY means: failures in any case, and delays if the server likes (RFC 3461 4.1)."""
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 _XTEXT_CODE = re.compile(r"\+([0-9A-F]{2})")
+_ADDRESS_TYPE = re.compile(r"[A-Za-z0-9-]++")
 _PRINTABLE = re.compile(r"[ -~]*")
 _NOT_PRINTABLE = re.compile(r"[^ -~]")
 _NOT_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
@@ -111,6 +112,11 @@ class Report:
         return any(each.action is action for each in self.recipients)
 
 
+def wants(notify: str, what: str) -> bool:
+    """Tell whether NOTIFY, "" when it was not given, asks for SUCCESS, FAILURE or DELAY."""
+    return what in (notify or _NOTIFY_DEFAULT).split(",")
+
+
 def is_report_due(action: Action, notify: str, return_path: Address | None) -> bool:
     """Tell whether the sender is to be told (RFC 3461 4.1 and 5.2).
 
@@ -121,14 +127,13 @@ def is_report_due(action: Action, notify: str, return_path: Address | None) -> b
     """
     if return_path is None:
         return False
-    wanted = (notify or _NOTIFY_DEFAULT).split(",")
     match action:
         case Action.FAILED:
-            return "FAILURE" in wanted
+            return wants(notify, "FAILURE")
         case Action.DELAYED:
-            return "DELAY" in wanted
+            return wants(notify, "DELAY")
         case Action.DELIVERED | Action.RELAYED | Action.EXPANDED:
-            return "SUCCESS" in wanted
+            return wants(notify, "SUCCESS")
         case _:
             assert_never(action)
 
@@ -189,7 +194,7 @@ def _original_recipient(orcpt: str) -> str:
     kind, _, address = orcpt.partition(";")
     is_utf8 = kind.lower() == "utf-8"
     address = _escaped(address, _NOT_PRINTABLE) if is_utf8 else _from_xtext(address)
-    is_fit = kind and address and len(address) < MAX_PIECE
+    is_fit = _ADDRESS_TYPE.fullmatch(kind) and address and len(address) < MAX_PIECE
     return f"{kind}; {address}" if is_fit else ""
 
 

@@ -16,7 +16,8 @@ from mta.core.reply import Reply
 MAX_TEXT = 4000
 """Characters of a diagnosis that are looked at; the reason stands in the first few hundred."""
 
-_STATUS = re.compile(r"(?<![\w.])[45]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)")
+_STATUS = re.compile(r"(?<![\w.])[45]\.[0-7]\.\d{1,3}(?![\d.]*\d)")
+_NO_CONNECTION = frozenset({"4.4.1", "4.4.2"})
 _CODE = re.compile(r"(?<![\w.\-/@=+])[45][0-7]\d(?![\w@/%]|[.]\w)")
 _COMMANDS = tuple(
     (command, re.compile(pattern, re.IGNORECASE))
@@ -76,10 +77,9 @@ class Diagnostic:
             host: the server that the text is of; "" for unknown.
         """
         text = text[:MAX_TEXT]
-        code = _CODE.search(text)
         return cls(
             text,
-            int(code[0]) if code else 0,
+            code_in(text),
             _best_status(status, text),
             _command(text),
             host.lower(),
@@ -98,9 +98,13 @@ class Diagnostic:
 
     @property
     def is_permanent(self) -> bool | None:
-        """True for 5, False for 4, the status before the code; None where neither is known."""
-        first = self.status[:1] or str(self.code)[:1]
-        return {"4": False, "5": True}.get(first)
+        """True for 5, False for 4; None where neither status nor code is known.
+
+        The status counts before the code, but for 5.0.0: reporters give it to all that ended.
+        """
+        if self.code and self.status in {"", "5.0.0"}:
+            return {4: False, 5: True}.get(self.code // 100)
+        return {"4": False, "5": True}.get(self.status[:1])
 
     @property
     def retry_after(self) -> timedelta | None:
@@ -114,12 +118,22 @@ class Diagnostic:
         return None
 
 
+def code_in(text: str) -> int:
+    """Return the first reply code in a text, 0 when there is none."""
+    code = _CODE.search(text)
+    return int(code[0]) if code else 0
+
+
 def _best_status(given: str, text: str) -> str:
     """Return the most precise status: a detail of 0 means that the server did not know.
 
-    The text is of the server that refused; what is given beside it may be a translation.
+    The text is of the server that refused; what is given beside it may be a translation. But that
+    there was no connection is nothing that a server says: there both are of the reporter.
     """
-    found: list[str] = [*_STATUS.findall(text), *filter(None, [given])]
+    said: list[str] = _STATUS.findall(text)
+    found = [*said, given] if given else said
+    if given and said and said[0] in _NO_CONNECTION:
+        found = [given, *said]
     for vague in (".0", ".0.0"):
         for status in found:
             if not status.endswith(vague):

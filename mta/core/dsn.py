@@ -19,12 +19,13 @@ MAX_DIAGNOSTIC = 4000
 MAX_OCTETS = 1_048_576
 
 _ADDRESS = re.compile(
-    r"(?:\"[^\"\s<>]{1,64}\"|[^\s<>()\[\]\",;:@\\]{1,64})"
+    r"(?:\"(?:[^\"\\\s<>]|\\[!-~])(?:[^\"\\\n<>]|\\[ -~]){0,62}\"|[^\s<>()\[\]\",;:@\\]{1,64})"
     r"@(?:[A-Za-z0-9\u0080-\uffff](?:[A-Za-z0-9.\u0080-\uffff_-]{0,253}))"
 )
 _LABELS = re.compile(r"^(?:smtp|rfc-?822|mailto|to)=", re.IGNORECASE)
+_UNFOLDED_REPLY = re.compile(rb"\n(?=[245]\d\d[ -])")
 _BLANK_LINES = re.compile(rb"\n[ \t]*\n\s*")
-_STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
+_STATUS = re.compile(r"\b[245]\.[0-7]\.\d{1,3}\b")
 
 
 class Action(enum.Enum):
@@ -76,7 +77,7 @@ def read_status(part: Part) -> tuple[RecipientStatus, ...]:
     per_message = Fields(())
     groups = _BLANK_LINES.split(part.octets[:MAX_OCTETS].strip(), MAX_RECIPIENTS)
     for group in groups[:MAX_RECIPIENTS]:
-        fields, _ = split_entity(group)
+        fields, _ = split_entity(_UNFOLDED_REPLY.sub(b"\n ", group))
         status = _recipient(fields, per_message)
         if status is not None:
             found.setdefault(status.address.lower(), status)
@@ -86,7 +87,8 @@ def read_status(part: Part) -> tuple[RecipientStatus, ...]:
 
 
 def _recipient(fields: Fields, per_message: Fields) -> RecipientStatus | None:
-    final = first_address(fields.get("final-recipient"))
+    diagnostic = _diagnostic(fields)
+    final = _final(fields.get("final-recipient"), diagnostic)
     original = first_address(fields.get("original-recipient"))
     actual = first_address(fields.get("x-actual-recipient"))
     # The original one is what we mailed; "user@host" without a dot is no address of ours.
@@ -100,9 +102,19 @@ def _recipient(fields: Fields, per_message: Fields) -> RecipientStatus | None:
         original,
         _action(fields.get("action") or per_message.get("action")),
         _status(fields.get("status") or per_message.get("status")),
-        _diagnostic(fields),
+        diagnostic,
         printable_text(fields.get("remote-mta").rpartition(";")[2].strip().lower())[:255],
     )
+
+
+def _final(value: str, diagnostic: str) -> str:
+    """Return the final recipient, in quotes where the reporter took them off the local part."""
+    bare = value.rpartition(";")[2].strip()[:320]
+    local, _, domain = bare.rpartition("@")
+    quoted = f'"{local}"@{domain}'
+    if local and quoted in diagnostic and addresses_in(quoted) == [(0, quoted)]:
+        return quoted
+    return first_address(value)
 
 
 def first_address(value: str) -> str:
@@ -114,7 +126,7 @@ def first_address(value: str) -> str:
 def _action(value: str) -> Action | None:
     word = re.match(r"[a-z]*", value.strip().lower())
     name = word[0] if word else ""
-    if name in {"fail", "failure", "error"}:
+    if name in {"fail", "failure", "error", "expired"}:
         return Action.FAILED
     return next((action for action in Action if action.value == name), None)
 

@@ -13,10 +13,13 @@ from datetime import datetime
 
 
 class EventKind(enum.Enum):
-    """What happened to a queue entry (one recipient of one message)."""
+    """What happened to a queue entry (one recipient of one message), or to a domain."""
 
     QUEUED = "queued"
-    """Accepted and committed; the engine is now responsible for it."""
+    """Accepted and committed, or to be tried again at its sender's wish (data.retried); the engine
+    is now responsible for it."""
+    SCHEDULED = "scheduled"
+    """Queued for a later time, data.send_at; or it was, and its sender has changed that time."""
     DEFERRED = "deferred"
     """An attempt failed for now; another follows at `due_at`."""
     DELIVERED = "delivered"
@@ -29,6 +32,22 @@ class EventKind(enum.Enum):
     """Taken out of the queue by its owner or an operator before delivery."""
     SUPPRESSED = "suppressed"
     """Never attempted: the address is on the tenant's suppression list."""
+    REPORTED = "reported"
+    """A report came back, at once or weeks later: it was not delivered after all."""
+    COMPLAINED = "complained"
+    """The recipient, or the recipient's provider, called it spam."""
+    UNSUBSCRIBED = "unsubscribed"
+    """The recipient wants no more of this mail."""
+    DOMAIN_VERIFIED = "domain_verified"
+    """A sender domain has all the DNS records that it needs."""
+    DOMAIN_FAILED = "domain_failed"
+    """A verified domain has lost one of them; its mail is refused from now on."""
+    WEBHOOK_DISABLED = "webhook_disabled"
+    """An endpoint is posted to no more: it failed for days, or answered 410 Gone."""
+    SUPPRESSION_ADDED = "suppression_added"
+    """Mail to an address, data.email, is no longer sent. Not told of each row of an import."""
+    SUPPRESSION_REMOVED = "suppression_removed"
+    """Mail to an address is sent again. Not told where many were removed together."""
 
     @property
     def webhook_type(self) -> str:
@@ -38,12 +57,21 @@ class EventKind(enum.Enum):
 
 _WEBHOOK_TYPES: Mapping[EventKind, str] = {
     EventKind.QUEUED: "email.queued",
+    EventKind.SCHEDULED: "email.scheduled",
     EventKind.DEFERRED: "email.delayed",
     EventKind.DELIVERED: "email.delivered",
     EventKind.BOUNCED: "email.bounced",
     EventKind.EXPIRED: "email.failed",
     EventKind.CANCELED: "email.canceled",
     EventKind.SUPPRESSED: "email.suppressed",
+    EventKind.REPORTED: "email.bounced",
+    EventKind.COMPLAINED: "email.complained",
+    EventKind.UNSUBSCRIBED: "email.unsubscribed",
+    EventKind.DOMAIN_VERIFIED: "domain.verified",
+    EventKind.DOMAIN_FAILED: "domain.failed",
+    EventKind.WEBHOOK_DISABLED: "webhook.disabled",
+    EventKind.SUPPRESSION_ADDED: "suppression.added",
+    EventKind.SUPPRESSION_REMOVED: "suppression.removed",
 }
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]

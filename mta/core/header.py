@@ -31,6 +31,10 @@ MAX_SUBJECT = 500
 """Characters of a subject kept for display."""
 
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\r\n\x00]*+\r\n(?:[ \t][^\r\n\x00]*+\r\n)*+")
+IDEMPOTENCY_FIELDS = (b"Idempotency-Key", b"X-Idempotency-Key", b"Resend-Idempotency-Key")
+"""Fields by which a client says that messages are one and the same submission."""
+
+_PRIVATE = {b"bcc", b"resent-bcc", b"return-path", *(name.lower() for name in IDEMPOTENCY_FIELDS)}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NOT_IN_ATOM = re.compile(r"[^A-Za-z0-9._:@\[\]/+-]")
@@ -164,13 +168,15 @@ def facts(block: HeaderBlock) -> HeaderFacts:
     domains = {_domain(address) for address in authors}
     if len(domains) > 1:
         raise HeaderError("the From field names addresses of several domains")
-    to = (mailbox for field in block.all(b"To") for mailbox in read_mailboxes(field.value))
     return HeaderFacts(
         from_address=authors[0] if authors else "",
         sender_domain=domains.pop() if domains else "",
         subject=decode_words(block.get(b"Subject") or b"")[:MAX_SUBJECT],
         message_id=plain_text(block.get(b"Message-ID") or b""),
-        to=tuple(_shown(*mailbox) for mailbox in islice(to, MAX_MAILBOXES)),
+        to=_mailboxes(block, b"To"),
+        cc=_mailboxes(block, b"Cc"),
+        bcc=_mailboxes(block, b"Bcc"),
+        reply_to=_mailboxes(block, b"Reply-To"),
         has_8bit_header=not all(field.raw.isascii() for field in block.fields),
     )
 
@@ -193,8 +199,8 @@ class Stamp:
 def outgoing_header(block: HeaderBlock, *, stamp: Stamp) -> bytes:
     """Return the header as it will be stored and delivered, with its blank line.
 
-    Bcc, Return-Path and our own X-MTA- fields go; Received comes on top, Date and Message-ID below
-    where they are missing. All other bytes stay. Done once, before the message is kept.
+    Bcc, Return-Path, our own X-MTA- fields and idempotency keys go; Received comes on top, Date and
+    Message-ID below where they are missing. All other bytes stay. Done once, before it is kept.
 
     Raises:
         HeaderError: a part of the stamp is not one field.
@@ -269,13 +275,19 @@ def _domain(address: str) -> str:
         return ""
 
 
+def _mailboxes(block: HeaderBlock, name: bytes) -> tuple[str, ...]:
+    """Return the first mailboxes in the fields of that name, for display."""
+    found = (mailbox for field in block.all(name) for mailbox in read_mailboxes(field.value))
+    return tuple(_shown(*mailbox) for mailbox in islice(found, MAX_MAILBOXES))
+
+
 def _shown(name: str, address: str) -> str:
     return f"{name} <{address}>" if name else address
 
 
 def _is_private(lower: bytes) -> bool:
     """Tell whether a field is between the client and us, or for its own server to write."""
-    return lower in {b"bcc", b"resent-bcc", b"return-path"} or lower.startswith(b"x-mta-")
+    return lower in _PRIVATE or lower.startswith(b"x-mta-")
 
 
 def _atom(text: str) -> str:

@@ -39,6 +39,7 @@ class HeaderFacts:
         subject: decoded for display, at most 500 characters, "" when absent.
         message_id: with its angle brackets, "" when absent.
         to: the mailboxes in To for display, as "name <address>" or "address", names decoded.
+        cc, bcc, reply_to: likewise, those of Cc, Bcc (as submitted) and Reply-To.
         has_8bit_header: whether header text is UTF-8, so that delivery needs SMTPUTF8 (RFC 6531).
     """
 
@@ -47,4 +48,7 @@ class HeaderFacts:
     subject: str
     message_id: str
     to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
     has_8bit_header: bool = False

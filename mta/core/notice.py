@@ -26,6 +26,8 @@ MAX_MENTIONS = 500
 _QUOTE = re.compile(r"^> (?![>])|^>(?=\s*$)")
 _BULLET = re.compile(r"(?!>>>)[\s<>\"'*|(\[\-•:]*(?:(?:smtp|rfc-?822|mailto)[:;=]\s?)?[\s<\"'(\[]*")
 _CODE = re.compile(r"[\s<>\-.]*[45]\d\d[ \-:]+(?:#?[45]\.\d{1,3}\.\d{1,3}[ :]*)?[\s<]*")
+_ANSWER = re.compile(r"[>\"']?:\s?([45]\d\d[ -].+)")
+_CONTINUED = re.compile(r"[45]\d\d-")
 _RETURNED = re.compile(
     r"(?:received|return-path|mime-version|dkim-signature|x-mailer|message-id):", re.IGNORECASE
 )
@@ -140,6 +142,34 @@ class Notice:
                     chosen.setdefault(mention.address.lower(), mention.address)
                 return chosen
         return {}
+
+    def answer_for(self, address: str) -> str:
+        """Return the reply that stands behind an address on its line, "" when there is none."""
+        key = address.lower()
+        for line in self.lines:
+            start = line.lower().find(key)
+            if start >= 0 and _BULLET.fullmatch(line[:start]):
+                answer = _ANSWER.match(line, start + len(key))
+                if answer:
+                    return answer[1]
+        return ""
+
+    def completed(self, reply: str) -> str:
+        """Return a reply whose first line is given, with the others of a transcript."""
+        if not _CONTINUED.match(reply):
+            return reply
+        shown = f"<<< {reply.strip()}"
+        start = next((n for n, line in enumerate(self.lines) if line.strip() == shown), None)
+        if start is None:
+            return reply
+        found = [reply.strip()]
+        for line in self.lines[start + 1 : start + MAX_REASON_LINES]:
+            if not line.startswith(f"<<< {reply[:3]}"):
+                break
+            found.append(line[4:].strip())
+            if not _CONTINUED.match(found[-1]):
+                break
+        return " ".join(found)
 
     def reason_for(self, address: str, others: Iterable[str] = ()) -> str:
         """Return the lines that speak of an address: from each mention to the next of another.

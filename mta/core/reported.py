@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from mta.core.bounce import BounceClass, Verdict
 from mta.core.bounce_rules import Classifier
-from mta.core.diagnostic import Diagnostic
+from mta.core.diagnostic import Diagnostic, code_in
 from mta.core.dsn import Action, RecipientStatus
 from mta.core.mime_reader import printable_text
 from mta.core.report_evidence import Evidence, addresses_of
 
-_OWN = ("to", "delivered-to", "x-original-to", "from", "sender", "return-path", "errors-to", "cc")
+_OWN = ("to", "delivered-to", "from", "sender", "return-path", "errors-to", "cc")
 _ADDRESSED = ("to", "cc", "x-original-to", "delivered-to", "envelope-to", "x-envelope-to", "bcc")
 
 
@@ -139,6 +139,9 @@ def _of_status(
     diagnostic, verdict = _opinion(status, evidence, classifier)
     if diagnostic.is_permanent is None and status.action is Action.FAILED:
         verdict = replace(verdict, is_permanent=True)
+    gave_up = diagnostic.status == "5.0.0" and not diagnostic.code
+    if gave_up and verdict.bounce_class is BounceClass.EXPIRED:
+        verdict = replace(verdict, is_permanent=False)
     is_delayed = status.action is Action.DELAYED
     return _put_together(
         _Finding(status.address, diagnostic, verdict, status.action, is_delayed=is_delayed)
@@ -150,18 +153,33 @@ def _opinion(
 ) -> tuple[Diagnostic, Verdict]:
     """Return what the fields mean, or the text for people where they say nothing definite."""
     host = status.remote or _domain(status.address)
-    stated = Diagnostic.read(status.diagnostic, status=status.status, host=host)
+    stated = Diagnostic.read(_answer(status, evidence), status=status.status, host=host)
     about = evidence.about(status)
     stated = replace(stated, command=stated.command or Diagnostic.read(about).command)
     verdict = classifier.judge(stated)
     if verdict.is_textual:
         return stated, verdict
     for text in (about, evidence.notice.text if len(evidence.statuses) == 1 else ""):
-        read = Diagnostic.read(text, status=stated.status, host=host)
+        read = Diagnostic.read(_of_answer(text, stated.code), status=stated.status, host=host)
         second = _judge(replace(read, code=stated.code or read.code), classifier)
         if second.is_textual:
             return read, second
     return stated, verdict
+
+
+def _answer(status: RecipientStatus, evidence: Evidence) -> str:
+    """Return what the remote server said, from the text for people where the fields lack it."""
+    if status.diagnostic:
+        return evidence.notice.completed(status.diagnostic)
+    return evidence.notice.answer_for(status.address)
+
+
+def _of_answer(text: str, code: int) -> str:
+    """Return the lines of a text that do not quote another reply than the one with this code."""
+    if not code:
+        return text
+    lines = text.splitlines()
+    return "\n".join(line for line in lines if code_in(line) in {0, code})
 
 
 def _judge(diagnostic: Diagnostic, classifier: Classifier) -> Verdict:

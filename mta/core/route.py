@@ -55,7 +55,7 @@ class Route:
     Attributes:
         site: name of the ready queue that shares this destination: the sorted MX host names, or
             the pin; equal names mean the same servers.
-        hops: addresses in the order to try them, at least one.
+        hops: addresses in the order to try them, at least one; none lead to the sandbox.
         tls: how to secure the session.
         credentials: for AUTH with a smarthost, None for MX delivery.
     """

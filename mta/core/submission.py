@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mta.core.disposition import Why
 from mta.core.envelope import Envelope, Priority, Recipient
 from mta.core.event import Event, EventKind, JsonValue
 from mta.core.message import HeaderFacts, Message
+from mta.core.unsubscribe import UnsubscribeOffer
 
 
 class Door(enum.Enum):
@@ -23,6 +24,8 @@ class Door(enum.Enum):
 
     SMTP = "smtp"
     API = "api"
+    REPORT = "report"
+    """A delivery report of our own, to whoever submitted by SMTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Submission:
         tags: names and values, indexed and echoed in events.
         metadata: echoed in events, not indexed; any JSON object.
         batch_id: "bt_..." when it came in a batch, else "".
+        is_test: came with a test key: it goes to the sandbox, whoever it is for.
+        unsubscribe: how its recipients get out; None adds nothing to the message.
     """
 
     public_id: str
@@ -54,6 +59,8 @@ class Submission:
     tags: tuple[tuple[str, str], ...] = ()
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     batch_id: str = ""
+    is_test: bool = False
+    unsubscribe: UnsubscribeOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +85,19 @@ class EntryDraft:
         due_at: when it may first be tried (aware, UTC).
         why: why it waits.
         suppressed_for: reason of the suppression that makes it final from the start, else "".
+        routing_domain: the domain whose route it takes; "" is the recipient's own.
     """
 
     recipient: Recipient
     due_at: datetime
     why: Why
     suppressed_for: str = ""
+    routing_domain: str = ""
+
+    @property
+    def domain(self) -> str:
+        """The domain whose route it takes: A-label, or an address literal."""
+        return self.routing_domain or self.recipient.address.domain
 
     @property
     def is_suppressed(self) -> bool:
@@ -118,11 +132,23 @@ def prepare(submission: Submission, facts: AcceptFacts) -> Prepared:
     return Prepared(drafts, tuple(_first_event(draft, facts.now) for draft in drafts))
 
 
+def delayed(prepared: Prepared, due: Mapping[int, datetime]) -> Prepared:
+    """Return it with those entries (by index) that are due later now waiting for the quota."""
+    entries, events = list(prepared.entries), list(prepared.events)
+    for index, due_at in due.items():
+        if due_at > entries[index].due_at:
+            entries[index] = replace(entries[index], due_at=due_at, why=Why.QUOTA)
+            text = due_at.isoformat(timespec="milliseconds")
+            data = {**events[index].data, "due_at": text, "why": Why.QUOTA.value}
+            events[index] = replace(events[index], data=data)
+    return Prepared(tuple(entries), tuple(events))
+
+
 def _first_event(draft: EntryDraft, now: datetime) -> Event:
     recipient = str(draft.recipient.address)
     if draft.is_suppressed:
         return Event(EventKind.SUPPRESSED, now, recipient, {"reason": draft.suppressed_for})
-    data: dict[str, JsonValue] = {}
-    if draft.why is Why.SCHEDULED:
-        data["send_at"] = draft.due_at.isoformat(timespec="milliseconds")
-    return Event(EventKind.QUEUED, now, recipient, data)
+    if draft.why is not Why.SCHEDULED:
+        return Event(EventKind.QUEUED, now, recipient)
+    data: dict[str, JsonValue] = {"send_at": draft.due_at.isoformat(timespec="milliseconds")}
+    return Event(EventKind.SCHEDULED, now, recipient, data)

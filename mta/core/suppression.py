@@ -105,6 +105,10 @@ class SuppressionPolicy:
         return Suppress(bounce_class, None if rule.lasts is None else now + rule.lasts)
 
 
+NO_SUPPRESSION = SuppressionPolicy({})
+"""Nothing suppresses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suppress:
     """No more mail to the address until `until` (aware, UTC); None until somebody lifts it."""

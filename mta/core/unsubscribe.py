@@ -50,6 +50,21 @@ class Unsubscribe:
     scope: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class UnsubscribeOffer:
+    """What a message offers its recipients.
+
+    Attributes:
+        scope: id of the list to get out of, or "" for everything that the tenant sends.
+        url: the sender's own page; "" for ours, whose links hold a token for each recipient.
+        is_one_click: whether mail programs may unsubscribe without showing a page.
+    """
+
+    scope: str = ""
+    url: str = ""
+    is_one_click: bool = True
+
+
 def token(wish: Unsubscribe, secret: bytes) -> str:
     """Return the token for a link: letters, digits, "-" and "_", 35 to 206 of them.
 
@@ -91,7 +106,9 @@ def read_token(text: str, secrets: Sequence[bytes]) -> Unsubscribe | None:
     )
 
 
-def header_fields(url: str, mailto: Address | None) -> tuple[tuple[str, str], ...]:
+def header_fields(
+    url: str, mailto: Address | None, *, is_one_click: bool = True
+) -> tuple[tuple[str, str], ...]:
     """Return names and values of the fields; the signature of the mail must cover them all.
 
     One-click needs https (RFC 8058 3.1): with a plain http link only List-Unsubscribe is returned,
@@ -100,6 +117,7 @@ def header_fields(url: str, mailto: Address | None) -> tuple[tuple[str, str], ..
     Args:
         url: the link, http or https, at most MAX_URL characters.
         mailto: the unsubscribe address, the second choice; None for none.
+        is_one_click: whether a POST to the link unsubscribes.
 
     Raises:
         ValueError: the URL has another form, or a character that would end it in the field.
@@ -111,7 +129,7 @@ def header_fields(url: str, mailto: Address | None) -> tuple[tuple[str, str], ..
         local = quote(mailto.local, safe="")
         ways.append(f"<mailto:{local}@{mailto.domain}?subject=unsubscribe>")
     fields = [("List-Unsubscribe", ", ".join(ways))]
-    if url.startswith("https:"):
+    if is_one_click and url.startswith("https:"):
         fields.append(("List-Unsubscribe-Post", ONE_CLICK))
     return tuple(fields)
 
