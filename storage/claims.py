@@ -15,7 +15,8 @@ from mta.core import ids
 from mta.core.disposition import Why
 from mta.core.envelope import Priority
 from mta.core.message import Message
-from storage import domains, tallies
+from mta.core.unsubscribe import UnsubscribeOffer
+from storage import domains, suspensions, tallies, unsubscribes
 from storage.database import Connection
 from storage.entries import EntryState
 from storage.sql import chunks, marks
@@ -36,6 +37,8 @@ class QueuedMessage:
         header_8bit: delivery needs SMTPUTF8.
         sender_domain: domain of From, A-label; "" when there is none.
         queued_at: when it was accepted (aware, UTC).
+        door: a core.submission.Door value.
+        unsubscribe: how its recipients get out; None adds nothing.
     """
 
     id: int
@@ -48,6 +51,8 @@ class QueuedMessage:
     header_8bit: bool
     sender_domain: str
     queued_at: datetime
+    door: str = "api"
+    unsubscribe: UnsubscribeOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ class QueuedEntry:
         notify, orcpt: as in core.envelope.Recipient.
         priority: its lane.
         attempts: made so far.
-        eligible_at: when it could first be tried: acceptance or send_at (aware, UTC).
+        eligible_at: when it could first be tried: acceptance, send_at, or when its sender had it
+            tried again (aware, UTC).
     """
 
     id: int
@@ -152,7 +158,8 @@ def next_due(connection: Connection, domain: str) -> datetime | None:
 
 
 _DUE = """
-SELECT id, message_id, recipient, domain, notify, orcpt, priority, attempts FROM entries
+SELECT id, message_id, recipient, domain, notify, orcpt, priority, attempts, eligible_at
+FROM entries
 WHERE state = 0 AND domain = ? AND priority = ? AND due_at <= ?
 ORDER BY due_at, id LIMIT ?
 """
@@ -162,7 +169,7 @@ _CLAIM = "UPDATE entries SET state = 1, owner = ? WHERE id = ?"
 _MESSAGES = """
 SELECT m.id, m.public_id, m.tenant_id, m.mail_from, m.ret, m.envid, m.has_8bit_header,
     m.sender_domain, m.created_at, m.send_at, m.size, m.header_size, m.body_hash, m.is_8bit,
-    b.data, b.file
+    b.data, b.file, m.door, m.unsubscribe
 FROM messages m LEFT JOIN bodies b ON b.message_id = m.id WHERE m.id IN ({})
 """
 
@@ -172,6 +179,8 @@ def claim(
 ) -> Claim:
     """Claim due entries: of each requested domain transactional before bulk, then the longest due.
 
+    Of a domain that an operator has suspended none is claimed, and none is due before that ends.
+
     Args:
         connection: of a write.
         requests: domains, each once, and how many entries of each.
@@ -179,12 +188,14 @@ def claim(
         owner: names the process, for free_claims and for people.
     """
     now_ms = ids.milliseconds(now)
-    rows = [row for request in requests for row in _due(connection, request, now_ms)]
+    suspended = suspensions.ends(connection, now)
+    wanted = [request for request in requests if request.domain not in suspended]
+    rows = [row for request in wanted for row in _due(connection, request, now_ms)]
     connection.executemany(_CLAIM, [(owner, row[0]) for row in rows])
     messages = _load(connection, {row[1] for row in rows})
     grouped: dict[tuple[str, int], list[QueuedEntry]] = {}
-    for entry_row, message_row, recipient, domain, notify, orcpt, priority, attempts in rows:
-        eligible_at = messages[message_row][1]
+    for entry_row, message_row, recipient, domain, notify, orcpt, priority, attempts, again in rows:
+        eligible_at = messages[message_row][1] if again is None else ids.moment(again)
         entry = QueuedEntry(
             entry_row, recipient, domain, notify, orcpt, Priority(priority), attempts, eligible_at
         )
@@ -194,9 +205,21 @@ def claim(
             ClaimedMessage(messages[message_row][0], tuple(entries))
             for (_, message_row), entries in grouped.items()
         ),
-        next_due={request.domain: next_due(connection, request.domain) for request in requests},
+        next_due={
+            request.domain: _later(
+                next_due(connection, request.domain), suspended.get(request.domain)
+            )
+            for request in requests
+        },
         keys_version=domains.keys_version(connection),
     )
+
+
+def _later(due_at: datetime | None, suspended_until: datetime | None) -> datetime | None:
+    """Return when entries of a domain can be claimed that are due then; None: there are none."""
+    if due_at is None or suspended_until is None:
+        return due_at
+    return max(due_at, suspended_until)
 
 
 def _due(connection: Connection, request: ClaimRequest, now_ms: int) -> list[tuple[Any, ...]]:
@@ -221,7 +244,8 @@ def _load(
 
 def _message(row: tuple[Any, ...]) -> tuple[QueuedMessage, datetime]:
     (row_id, public_id, tenant_id, mail_from, ret, envid, header_8bit, sender_domain) = row[:8]
-    (created_at, send_at, size, header_size, body_hash, is_8bit, data, file) = row[8:]
+    (created_at, send_at, size, header_size, body_hash, is_8bit, data, file) = row[8:16]
+    door, offer = row[16:]
     queued_at = ids.moment(created_at)
     message = QueuedMessage(
         id=row_id,
@@ -234,6 +258,8 @@ def _message(row: tuple[Any, ...]) -> tuple[QueuedMessage, datetime]:
         header_8bit=bool(header_8bit),
         sender_domain=sender_domain,
         queued_at=queued_at,
+        door=door,
+        unsubscribe=unsubscribes.from_column(offer),
     )
     return message, queued_at if send_at is None else ids.moment(send_at)
 

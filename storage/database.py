@@ -228,6 +228,7 @@ class Database:
 
     Attributes:
         spool: where large bodies are.
+        commit_times: how long the writer's transactions took, in seconds.
     """
 
     def __init__(self, path: Path, connection: Connection, spool: Spool) -> None:
@@ -236,6 +237,7 @@ class Database:
         self._path = path
         self._committer = _Committer(connection)
         self._writer = Writer(self._committer.commit, self._committer.run_chore)
+        self.commit_times = self._writer.commit_times
         self._command_lock = threading.Lock()
         self._command_committer: _Committer | None = None
         self._room = DiskRoom(path)

@@ -1,20 +1,24 @@
 """Sender domains and their DKIM keys. A name belongs to one tenant.
 
-Not here: what DNS records they need and whether those are right (mta), and the private keys, which
-are files.
+Not here: what the DNS has for them (domain_checks.py), the change from one key to the next
+(dkim_rotation.py), and the private keys, which are files.
 """
 # ruff: noqa: S608 - SQL is put together from constants and parameter marks of this module
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from mta.core import ids
+from mta.core.domain_records import DkimKey, DomainFacts, KeyState
+from mta.core.domain_standing import Standing, next_look
+from mta.core.event import JsonValue
 from storage import directives
 from storage.database import Connection
+from storage.events import decoded_object
 from storage.sql import marks
 
 
@@ -24,19 +28,21 @@ class DomainExists(Exception):  # noqa: N818 - named after the condition
 
 @dataclass(frozen=True, slots=True)
 class DkimKeyRecord:
-    """A key that mail of a domain is signed with.
+    """A key that mail of a domain is signed with, was, or will be.
 
     Attributes:
         selector: label under _domainkey (RFC 6376 3.1).
         algorithm: "rsa-sha256" or "ed25519-sha256".
         key_file: private key, relative to the data directory.
         public_key: base64, as in p= of the DNS record.
+        state: where it stands in its rotation.
     """
 
     selector: str
     algorithm: str
     key_file: str
     public_key: str
+    state: KeyState = KeyState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,11 @@ class DomainRecord:
         verified_at: when its DNS records were last found right; None: never, or wrong since.
         checked_at: when they were last looked up; None: never.
         keys: its DKIM keys, by selector.
+        return_path: host below it that return paths are in; "" for the server's own.
+        tracking_host: host below it that tracked links lead to; "" for none.
+        failed_at: when it ceased to be verified; None: it did not, or is again.
+        failures: looks since verified_at that found something required not to be right.
+        report: the last look as core.domain_report keeps it; {} before the first.
     """
 
     id: str
@@ -60,6 +71,32 @@ class DomainRecord:
     verified_at: datetime | None
     checked_at: datetime | None
     keys: tuple[DkimKeyRecord, ...]
+    return_path: str = ""
+    tracking_host: str = ""
+    failed_at: datetime | None = None
+    failures: int = 0
+    report: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands."""
+        return Standing(
+            created_at=self.created_at,
+            checked_at=self.checked_at,
+            verified_at=self.verified_at,
+            failed_at=self.failed_at,
+            failures=self.failures,
+        )
+
+    @property
+    def facts(self) -> DomainFacts:
+        """What its DNS records depend on."""
+        keys = tuple(DkimKey(k.selector, k.algorithm, k.public_key, k.state) for k in self.keys)
+        return DomainFacts(self.name, keys, self.return_path, self.tracking_host)
+
+    def keys_in(self, state: KeyState) -> tuple[DkimKeyRecord, ...]:
+        """Return its keys in that state, by selector."""
+        return tuple(key for key in self.keys if key.state is state)
 
 
 def add_domain(
@@ -76,25 +113,63 @@ def add_domain(
     Raises:
         DomainExists: the name is taken.
     """
+    first_look = next_look(Standing(now), is_rotating=False, interval=timedelta(days=1), now=now)
     added = connection.execute(
-        "INSERT INTO domains (id, tenant_id, name, created_at) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (name) DO NOTHING",
-        (domain_id, tenant_id, name, ids.milliseconds(now)),
+        "INSERT INTO domains (id, tenant_id, name, created_at, next_check_at)"
+        " VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+        (domain_id, tenant_id, name, ids.milliseconds(now), ids.milliseconds(first_look)),
     )
     if added.rowcount == 0:
         raise DomainExists(f"{name} has been added already")
-    connection.executemany(
-        "INSERT INTO dkim_keys (domain_id, selector, algorithm, key_file, public_key)"
-        " VALUES (?, ?, ?, ?, ?)",
-        [(domain_id, k.selector, k.algorithm, k.key_file, k.public_key) for k in keys],
-    )
-    _keys_changed(connection, name)
+    insert_keys(connection, domain_id, keys, now)
+    keys_changed(connection, name)
     return DomainRecord(domain_id, tenant_id, name, now, None, None, tuple(keys))
+
+
+def set_hosts(
+    connection: Connection, domain_id: str, *, return_path: str, tracking_host: str, now: datetime
+) -> None:
+    """Set the hosts that belong to a domain, and have the DNS looked at soon."""
+    connection.execute(
+        "UPDATE domains SET return_path = ?, tracking_host = ?, next_check_at = ? WHERE id = ?",
+        (return_path, tracking_host, ids.milliseconds(now), domain_id),
+    )
 
 
 def list_domains(connection: Connection, *, tenant_id: int | None = None) -> list[DomainRecord]:
     """Return the domains of a tenant (None: of all), by name."""
-    return _domains(connection, "? IS NULL OR tenant_id = ?", (tenant_id, tenant_id))
+    return select(connection, "? IS NULL OR tenant_id = ? ORDER BY name", (tenant_id, tenant_id))
+
+
+def page(
+    connection: Connection, tenant_id: int, *, limit: int, after: str = "", before: str = ""
+) -> list[DomainRecord]:
+    """Return some of a tenant's domains, the newest first.
+
+    Args:
+        connection: any.
+        tenant_id: whose.
+        limit: at most so many.
+        after: only those behind the one with this id.
+        before: only those in front of the one with this id, the nearest of them.
+    """
+    if before:
+        condition, bound, order = "tenant_id = ? AND id > ?", before, "ASC"
+    else:
+        condition, bound, order = "tenant_id = ? AND id < ?", after or _LAST_ID, "DESC"
+    sql = f"{condition} ORDER BY id {order} LIMIT ?"
+    found = select(connection, sql, (tenant_id, bound, limit))
+    return found[::-1] if before else found
+
+
+_LAST_ID = "dom_~"
+"""Comes after every id."""
+
+
+def count(connection: Connection, tenant_id: int) -> int:
+    """Return how many domains a tenant has."""
+    row = connection.execute("SELECT COUNT(*) FROM domains WHERE tenant_id = ?", (tenant_id,))
+    return int(row.fetchone()[0])
 
 
 def get_domain(connection: Connection, tenant_id: int | None, name: str) -> DomainRecord | None:
@@ -105,7 +180,7 @@ def get_domain(connection: Connection, tenant_id: int | None, name: str) -> Doma
         tenant_id: whose; None is anybody's.
         name: A-label in lower case, or the id.
     """
-    found = _domains(
+    found = select(
         connection,
         "(name = ? OR id = ?) AND (? IS NULL OR tenant_id = ?)",
         (name, name, tenant_id, tenant_id),
@@ -114,7 +189,7 @@ def get_domain(connection: Connection, tenant_id: int | None, name: str) -> Doma
 
 
 def mark_checked(connection: Connection, name: str, *, verified: bool, now: datetime) -> None:
-    """Record a look at the domain's DNS records and whether they were right."""
+    """Set whether a domain is verified, whatever looks have found."""
     at = ids.milliseconds(now)
     connection.execute(
         "UPDATE domains SET checked_at = ?, verified_at = ? WHERE name = ?",
@@ -130,13 +205,22 @@ def delete_domain(connection: Connection, tenant_id: int | None, name: str) -> D
     record = get_domain(connection, tenant_id, name)
     if record is not None:
         connection.execute("DELETE FROM domains WHERE id = ?", (record.id,))
-        _keys_changed(connection, record.name)
+        keys_changed(connection, record.name)
     return record
 
 
 def signing_keys(connection: Connection) -> dict[str, tuple[DkimKeyRecord, ...]]:
-    """Return domain name -> its keys, for all domains that have any."""
-    return {domain.name: domain.keys for domain in list_domains(connection) if domain.keys}
+    """Return domain name -> the keys that its mail is signed with, for all that have any."""
+    rows = connection.execute(
+        "SELECT d.name, k.selector, k.algorithm, k.key_file, k.public_key"
+        " FROM dkim_keys k JOIN domains d ON d.id = k.domain_id"
+        " WHERE k.state = ? ORDER BY d.name, k.selector",
+        (KeyState.ACTIVE.value,),
+    )
+    found: dict[str, tuple[DkimKeyRecord, ...]] = {}
+    for name, *key in rows:
+        found[name] = (*found.get(name, ()), DkimKeyRecord(*key))
+    return found
 
 
 def keys_version(connection: Connection) -> int:
@@ -155,12 +239,38 @@ def verified_among(connection: Connection, tenant_id: int, names: Sequence[str])
     return row is not None
 
 
-def _domains(
+def insert_keys(
+    connection: Connection, domain_id: str, keys: Iterable[DkimKeyRecord], now: datetime
+) -> None:
+    """Add keys to a domain, in the state that they have."""
+    since = ids.milliseconds(now)
+    connection.executemany(
+        "INSERT INTO dkim_keys"
+        " (domain_id, selector, algorithm, key_file, public_key, state, since)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (domain_id, k.selector, k.algorithm, k.key_file, k.public_key, k.state.value, since)
+            for k in keys
+        ],
+    )
+
+
+def keys_changed(connection: Connection, name: str) -> None:
+    """Note that the signing keys of a domain are not what they were."""
+    connection.execute(
+        "INSERT INTO counters (name, value) VALUES ('dkim_keys', 1)"
+        " ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+    )
+    directives.record(connection, directives.KEYS_CHANGED, name)
+
+
+def select(
     connection: Connection, condition: str, parameters: tuple[object, ...]
 ) -> list[DomainRecord]:
+    """Return the domains for which a condition of SQL holds, with their keys."""
     rows = connection.execute(
-        "SELECT id, tenant_id, name, created_at, verified_at, checked_at FROM domains"
-        f" WHERE {condition} ORDER BY name",
+        "SELECT id, tenant_id, name, created_at, verified_at, checked_at, return_path,"
+        f" tracking_host, failed_at, failures, report FROM domains WHERE {condition}",
         parameters,
     ).fetchall()
     return [_domain(row, _keys(connection, row[0])) for row in rows]
@@ -168,29 +278,34 @@ def _domains(
 
 def _keys(connection: Connection, domain_id: str) -> tuple[DkimKeyRecord, ...]:
     rows = connection.execute(
-        "SELECT selector, algorithm, key_file, public_key FROM dkim_keys"
+        "SELECT selector, algorithm, key_file, public_key, state FROM dkim_keys"
         " WHERE domain_id = ? ORDER BY selector",
         (domain_id,),
     )
-    return tuple(DkimKeyRecord(*row) for row in rows)
+    return tuple(
+        DkimKeyRecord(selector, algorithm, file, public_key, KeyState(state))
+        for selector, algorithm, file, public_key, state in rows
+    )
 
 
 def _domain(row: tuple[Any, ...], keys: tuple[DkimKeyRecord, ...]) -> DomainRecord:
-    domain_id, tenant_id, name, created_at, verified_at, checked_at = row
+    domain_id, tenant_id, name, created_at, verified_at, checked_at = row[:6]
+    return_path, tracking_host, failed_at, failures, report = row[6:]
     return DomainRecord(
         id=domain_id,
         tenant_id=tenant_id,
         name=name,
         created_at=ids.moment(created_at),
-        verified_at=None if verified_at is None else ids.moment(verified_at),
-        checked_at=None if checked_at is None else ids.moment(checked_at),
+        verified_at=_moment(verified_at),
+        checked_at=_moment(checked_at),
         keys=keys,
+        return_path=return_path,
+        tracking_host=tracking_host,
+        failed_at=_moment(failed_at),
+        failures=failures,
+        report=decoded_object(report),
     )
 
 
-def _keys_changed(connection: Connection, name: str) -> None:
-    connection.execute(
-        "INSERT INTO counters (name, value) VALUES ('dkim_keys', 1)"
-        " ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
-    )
-    directives.record(connection, directives.KEYS_CHANGED, name)
+def _moment(at: int | None) -> datetime | None:
+    return None if at is None else ids.moment(at)

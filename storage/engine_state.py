@@ -1,4 +1,7 @@
-"""What the engine lets people know about itself: the sites it leaves alone for a while, and why."""
+"""What the engine lets people know about itself: the sites it leaves alone for a while, and why.
+
+blocks() has these and the domains that operators have suspended (suspensions.py) in one form.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ from datetime import datetime
 
 from mta.core import ids
 from mta.core.disposition import Why
+from mta.core.explain import Block, Standing
+from storage import suspensions as operators
 from storage.database import Connection
+from storage.listing import EntryView
+from storage.messages import RecipientView
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +58,28 @@ def lift(connection: Connection, site: str) -> bool:
 def lift_all(connection: Connection) -> int:
     """End all suspensions, for start-up: the engine begins with a clean view; return how many."""
     return connection.execute("DELETE FROM suspensions").rowcount
+
+
+def blocks(connection: Connection, now: datetime) -> list[Block]:
+    """Return all that keeps mail of a site or a domain back now, for core.explain."""
+    found = [
+        Block(one.domain, one.until, one.reason, is_operator=True)
+        for one in operators.list_(connection, now)
+    ]
+    found += [
+        Block(one.site, one.until, one.detail) for one in suspensions(connection) if one.until > now
+    ]
+    return found
+
+
+def standing(entry: EntryView | RecipientView) -> Standing:
+    """Return where an entry stands, for core.explain."""
+    return Standing(
+        state=entry.state if isinstance(entry, EntryView) else entry.status,
+        domain=entry.domain,
+        due_at=entry.due_at,
+        why=entry.why,
+        attempts=entry.attempts,
+        host=entry.host,
+        answer=f"{entry.code or ''} {entry.reply}".strip(),
+    )

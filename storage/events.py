@@ -6,7 +6,7 @@ kinds mean (core/event.py) and who has read how far (webhooks.py).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -15,9 +15,14 @@ from mta.core import ids, json_text
 from mta.core.event import EventKind, JsonValue
 from storage.database import Connection
 from storage.entries import entry_id
+from storage.sql import chunks, marks
 
 EventRow = tuple[int, int, int, str, int, str]
-"""message_id, entry_id, tenant_id, kind, at (ms), data (JSON text): what append() writes."""
+"""message_id, entry_id, tenant_id, kind, at (ms), data (JSON text): what append() writes.
+
+Both ids are NO_ROW for an event that is not about mail, such as those of domains."""
+NO_ROW = 0
+"""No row has this number."""
 
 Tags = tuple[tuple[str, str], ...]
 
@@ -31,7 +36,8 @@ class JournalEntry:
         id: "ev_...", made from time and seq.
         kind, at: what happened and when (aware, UTC).
         tenant_id: whose mail it is.
-        email_id: "em_..." of the message; message_row is its row id.
+        email_id: "em_..." of the message; message_row is its row id. An event not about mail has ""
+            and NO_ROW, and everything else of a message is empty too: `data` says it all.
         entry_id: "dl_..." of the queue entry.
         recipient: the entry's address as text.
         data: details that depend on the kind, JSON values; {} when there are none.
@@ -79,7 +85,7 @@ def last_seq(connection: Connection) -> int:
 _SELECT = """
 SELECT e.seq, e.kind, e.at, e.tenant_id, m.public_id, m.id, m.created_at, q.id, q.recipient,
     e.data, m.tags, m.metadata, m.from_address, m.subject, m.message_id
-FROM events e JOIN messages m ON m.id = e.message_id JOIN entries q ON q.id = e.entry_id
+FROM events e LEFT JOIN messages m ON m.id = e.message_id LEFT JOIN entries q ON q.id = e.entry_id
 """
 
 
@@ -106,7 +112,8 @@ def read(
     conditions = ["e.seq > ?"]
     parameters: list[int | str] = [after]
     if tenant_id is not None:
-        conditions.append("e.tenant_id = ?")
+        # The plus keeps to the order of the journal: an index on tenants would have to be sorted.
+        conditions.append("+e.tenant_id = ?")
         parameters.append(tenant_id)
     if kinds is not None:
         conditions.append(f"e.kind IN ({', '.join('?' * len(kinds))})")
@@ -115,9 +122,28 @@ def read(
     return [_entry(row) for row in connection.execute(sql, (*parameters, limit))]
 
 
-def of_message(connection: Connection, message_row: int) -> list[JournalEntry]:
-    """Return all events of one message (by row id), oldest first."""
-    rows = connection.execute(f"{_SELECT} WHERE e.message_id = ? ORDER BY e.seq", (message_row,))
+def of_message(
+    connection: Connection,
+    message_row: int,
+    *,
+    after: int = 0,
+    limit: int = -1,
+    kinds: Collection[EventKind] = tuple(EventKind),
+) -> list[JournalEntry]:
+    """Return the events of one message (by row id), oldest first.
+
+    Args:
+        connection: any.
+        message_row: of the message.
+        after: only those behind this seq.
+        limit: at most so many; negative: all.
+        kinds: only these.
+    """
+    rows = connection.execute(
+        f"{_SELECT} WHERE e.message_id = ? AND e.seq > ?"
+        f" AND e.kind IN ({', '.join('?' * len(kinds))}) ORDER BY e.seq LIMIT ?",
+        (message_row, after, *(kind.value for kind in kinds), limit),
+    )
     return [_entry(row) for row in rows]
 
 
@@ -125,6 +151,15 @@ def by_seq(connection: Connection, seq: int) -> JournalEntry | None:
     """Return the event at this place; None when there is none (any more)."""
     row = connection.execute(f"{_SELECT} WHERE e.seq = ?", (seq,)).fetchone()
     return _entry(row) if row else None
+
+
+def by_seqs(connection: Connection, seqs: Sequence[int]) -> list[JournalEntry]:
+    """Return the events at these places, in the order of the journal; missing ones are left out."""
+    found: list[JournalEntry] = []
+    for some in chunks(sorted(seqs)):
+        rows = connection.execute(f"{_SELECT} WHERE e.seq IN ({marks(some)}) ORDER BY e.seq", some)
+        found += [_entry(row) for row in rows]
+    return found
 
 
 def decoded_tags(text: str) -> Tags:
@@ -142,20 +177,21 @@ def decoded_object(text: str) -> Mapping[str, JsonValue]:
 def _entry(row: tuple[Any, ...]) -> JournalEntry:
     (seq, kind, at, tenant_id, email_id, message_row, created_at, entry_row, recipient) = row[:9]
     (data, tags, metadata, from_address, subject, message_id) = row[9:]
+    is_mail = email_id is not None
     return JournalEntry(
         seq=seq,
         id=ids.numbered_id("ev", at, seq),
         kind=EventKind(kind),
         at=ids.moment(at),
         tenant_id=tenant_id,
-        email_id=email_id,
-        message_row=message_row,
-        entry_id=entry_id(created_at, entry_row),
-        recipient=recipient,
+        email_id=email_id or "",
+        message_row=message_row or NO_ROW,
+        entry_id=entry_id(created_at, entry_row) if is_mail else "",
+        recipient=recipient or "",
         data=decoded_object(data),
-        tags=decoded_tags(tags),
-        metadata=decoded_object(metadata),
-        from_=from_address,
-        subject=subject,
-        message_id=message_id,
+        tags=decoded_tags(tags) if is_mail else (),
+        metadata=decoded_object(metadata) if is_mail else {},
+        from_=from_address or "",
+        subject=subject or "",
+        message_id=message_id or "",
     )

@@ -22,8 +22,8 @@ class StoredAnswer:
 
     Attributes:
         fingerprint: hash of the request that it answered.
-        status: HTTP status.
-        body: response body.
+        status: HTTP status, or reply code.
+        body: response body; over SMTP the "em_..." that the message became.
         created_at: aware, UTC.
     """
 
@@ -34,7 +34,7 @@ class StoredAnswer:
 
 
 def find(connection: Connection, *, tenant_id: int, scope: str, key: str) -> StoredAnswer | None:
-    """Return the answer given to this key of this tenant for `scope` (method and path), or None."""
+    """Return the answer given to this key of this tenant for `scope`, however old, or None."""
     row = connection.execute(
         "SELECT fingerprint, status, body, created_at FROM idempotency"
         " WHERE tenant_id = ? AND scope = ? AND key = ?",
@@ -44,6 +44,14 @@ def find(connection: Connection, *, tenant_id: int, scope: str, key: str) -> Sto
         return None
     fingerprint, status, body, created_at = row
     return StoredAnswer(fingerprint, status, body, ids.moment(created_at))
+
+
+def fresh(
+    connection: Connection, *, tenant_id: int, scope: str, key: str, now: datetime
+) -> StoredAnswer | None:
+    """Return what find() does, unless it has outlived LIFETIME: upkeep may be late."""
+    stored = find(connection, tenant_id=tenant_id, scope=scope, key=key)
+    return stored if stored is not None and stored.created_at + LIFETIME > now else None
 
 
 def remember(

@@ -53,13 +53,38 @@ class EntryView:
 
 @dataclass(frozen=True, slots=True)
 class DomainDepth:
-    """How many entries of a domain are in each state, and since when the oldest is there."""
+    """How much of a domain is in the queue.
+
+    Attributes:
+        domain: recipient domain, A-label.
+        waiting, claimed, held: entries in each state.
+        oldest: when the oldest of them was accepted (aware, UTC).
+        next_due: when the next that waits is due (aware, UTC, may be past); None: none waits.
+        host: server of the last attempt of the oldest, "" for none: tells the domain's site.
+    """
 
     domain: str
     waiting: int
     claimed: int
     held: int
     oldest: datetime
+    next_due: datetime | None = None
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTotals:
+    """How much is in the queue.
+
+    Attributes:
+        waiting, claimed, held: entries in each state.
+        oldest: when the oldest that waits was accepted (aware, UTC); None: none waits.
+    """
+
+    waiting: int
+    claimed: int
+    held: int
+    oldest: datetime | None
 
 
 _VIEW = """
@@ -92,7 +117,7 @@ def list_entries(  # noqa: PLR0913 - one parameter for each filter
     """
     filters: dict[str, object] = {"+id > ?": ids.number_of(after, "dl") or 0}
     if tenant_id is not None:
-        filters["tenant_id = ?"] = tenant_id
+        filters["+tenant_id = ?"] = tenant_id
     if domain is not None:
         filters["domain = ?"] = domain
     if email_id is not None:
@@ -101,8 +126,8 @@ def list_entries(  # noqa: PLR0913 - one parameter for each filter
     wanted = [state for state in possible if states is None or state in states]
     if not wanted:
         return []
-    # One SELECT with a literal for each state, and "+id" which no index serves: only so does SQLite
-    # read its partial indexes instead of walking all entries there ever were in the order of id.
+    # One SELECT with a literal for each state, and a "+" which no index serves: only so does SQLite
+    # read its partial indexes instead of walking all entries there ever were, or the tenant's.
     found = " UNION ALL ".join(
         f"SELECT id FROM entries WHERE state = {state:d} AND {' AND '.join(filters)}"
         for state in wanted
@@ -115,28 +140,83 @@ def list_entries(  # noqa: PLR0913 - one parameter for each filter
 
 
 _DEPTHS = """
-SELECT d.domain, SUM(d.waiting), SUM(d.claimed), SUM(d.held), MIN(m.created_at)
+SELECT d.domain, d.waiting, d.claimed, d.held, m.created_at, d.next_due, e.host
 FROM (
-    SELECT domain, COUNT(*) AS waiting, 0 AS claimed, 0 AS held, MIN(id) AS oldest
-    FROM entries WHERE state = 0 GROUP BY domain
-    UNION ALL
-    SELECT domain, 0, COUNT(*), 0, MIN(id) FROM entries WHERE state = 1 GROUP BY domain
-    UNION ALL
-    SELECT domain, 0, 0, COUNT(*), MIN(id) FROM entries WHERE state = 2 GROUP BY domain
+    SELECT domain, SUM(waiting) AS waiting, SUM(claimed) AS claimed, SUM(held) AS held,
+        MIN(oldest) AS oldest, MIN(next_due) AS next_due
+    FROM (
+        SELECT domain, COUNT(*) AS waiting, 0 AS claimed, 0 AS held, MIN(id) AS oldest,
+            MIN(due_at) AS next_due
+        FROM entries WHERE state = 0 {where} GROUP BY domain
+        UNION ALL
+        SELECT domain, 0, COUNT(*), 0, MIN(id), NULL FROM entries WHERE state = 1 {where}
+        GROUP BY domain
+        UNION ALL
+        SELECT domain, 0, 0, COUNT(*), MIN(id), NULL FROM entries WHERE state = 2 {where}
+        GROUP BY domain
+    )
+    GROUP BY domain ORDER BY waiting DESC, domain LIMIT ?
 ) d
 JOIN entries e ON e.id = d.oldest
 JOIN messages m ON m.id = e.message_id
-GROUP BY d.domain
-ORDER BY 2 DESC, 1
+ORDER BY d.waiting DESC, d.domain
 """
 
 
-def depths(connection: Connection) -> list[DomainDepth]:
-    """Return each domain that has open entries, the one with the most waiting first."""
+def depths(
+    connection: Connection,
+    *,
+    tenant_id: int | None = None,
+    domain: str = "",
+    limit: int = -1,
+) -> list[DomainDepth]:
+    """Return each domain that has open entries, the one with the most waiting first.
+
+    Args:
+        connection: any.
+        tenant_id: only this tenant's entries; None is everybody's.
+        domain: only this one; "" is all.
+        limit: at most so many; negative is all.
+    """
+    where, values = _open(tenant_id, domain)
+    rows = connection.execute(_DEPTHS.format(where=where), (*values * 3, limit))
     return [
-        DomainDepth(domain, waiting, claimed, held, ids.moment(oldest))
-        for domain, waiting, claimed, held, oldest in connection.execute(_DEPTHS)
+        DomainDepth(
+            domain, waiting, claimed, held, ids.moment(oldest), _optional(next_due), host or ""
+        )
+        for domain, waiting, claimed, held, oldest, next_due, host in rows
     ]
+
+
+def totals(connection: Connection, *, tenant_id: int | None = None) -> QueueTotals:
+    """Return how much is in the queue (of one tenant; None: of all)."""
+    where, values = _open(tenant_id, "")
+    found = [
+        connection.execute(
+            f"SELECT COUNT(*), MIN(id) FROM entries WHERE state = {state:d} {where}", values
+        ).fetchone()
+        for state in OPEN_STATES
+    ]
+    (waiting, first), (claimed, _), (held, _) = found
+    oldest = connection.execute(
+        "SELECT m.created_at FROM entries e JOIN messages m ON m.id = e.message_id WHERE e.id = ?",
+        (first,),
+    ).fetchone()
+    return QueueTotals(waiting, claimed, held, _optional(oldest[0] if oldest else None))
+
+
+def _open(tenant_id: int | None, domain: str) -> tuple[str, tuple[object, ...]]:
+    """Return conditions beside the state, with their parameters; see list_entries for the "+"."""
+    conditions: dict[str, object] = {}
+    if tenant_id is not None:
+        conditions["AND +tenant_id = ?"] = tenant_id
+    if domain:
+        conditions["AND domain = ?"] = domain
+    return " ".join(conditions), tuple(conditions.values())
+
+
+def _optional(at_ms: int | None) -> datetime | None:
+    return None if at_ms is None else ids.moment(at_ms)
 
 
 def _entry(row: tuple[Any, ...]) -> EntryView:

@@ -1,6 +1,7 @@
 """Messages for the API and for people: what was accepted, for whom, and how each recipient fares.
 
-Read only. Not here: the queue in its own order (listing.py) and the journal (events.py).
+Read only. Not here: which messages a list has (message_lists.py), the queue in its own order
+(listing.py) and the journal (events.py).
 """
 # ruff: noqa: S608 - SQL is put together from constants and parameter marks of this module
 
@@ -16,7 +17,7 @@ from mta.core.event import JsonValue
 from storage.database import Connection
 from storage.entries import EntryState, entry_id
 from storage.events import Tags, decoded_object, decoded_tags
-from storage.sql import marks
+from storage.sql import chunks, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class RecipientView:
         reply: its text, or the error where no server answered, or why it is suppressed; or "".
         bounce_class: of the last failure, a core.bounce.BounceClass value; "" when there was none.
         host: server of the last attempt; "" when none was reached.
+        reported: what came back later: "bounced", "complained", or both; mostly nothing.
     """
 
     entry_id: str
@@ -50,6 +52,7 @@ class RecipientView:
     reply: str
     bounce_class: str
     host: str
+    reported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,9 @@ class EmailView:
         tenant_id: whose it is.
         door: "smtp" or "api".
         mail_from: return path, "" for the null return path.
-        from_, to, subject, message_id: of the header.
+        from_, to, cc, subject, message_id: of the header.
+        bcc: who got it without being in its header, as far as the header submitted told.
+        reply_to: where answers go, may be empty.
         status: queued, scheduled, deferred; delivered, bounced, expired, canceled, suppressed, or
             partial when only some recipients were delivered to.
         created_at: when it was accepted (aware, UTC).
@@ -81,6 +86,9 @@ class EmailView:
     mail_from: str
     from_: str
     to: tuple[str, ...]
+    cc: tuple[str, ...]
+    bcc: tuple[str, ...]
+    reply_to: tuple[str, ...]
     subject: str
     message_id: str
     status: str
@@ -95,35 +103,10 @@ class EmailView:
     recipients: tuple[RecipientView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EmailFilter:
-    """Which messages to list: those that meet all that is given; "" and None ask nothing.
-
-    Attributes:
-        status: as EmailView.status.
-        to: one of the recipients, exactly as its address is kept.
-        from_: address in From.
-        domain: domain of one of the recipients, A-label.
-        tag: name of a tag; with tag_value also its value.
-        batch_id: "bt_...".
-        since, until: accepted at or after, and before (aware).
-    """
-
-    status: str = ""
-    to: str = ""
-    from_: str = ""
-    domain: str = ""
-    tag: str = ""
-    tag_value: str | None = None
-    batch_id: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-
-
 _COLUMNS = """
 m.id, m.public_id, m.tenant_id, m.door, m.mail_from, m.from_address, m.header_to, m.subject,
 m.message_id, m.status, m.created_at, m.send_at, m.settled_at, m.tags, m.metadata, m.batch_id,
-m.size, m.has_body
+m.size, m.has_body, m.header_cc, m.header_bcc, m.reply_to
 """
 
 
@@ -137,90 +120,24 @@ def get(connection: Connection, tenant_id: int | None, public_id: str) -> EmailV
     return next(iter(_views(connection, rows)), None)
 
 
-def list_(
-    connection: Connection,
-    tenant_id: int,
-    filters: EmailFilter = EmailFilter(),
-    *,
-    limit: int,
-    after: str = "",
-    before: str = "",
-) -> list[EmailView]:
-    """Return a tenant's messages, newest first.
-
-    Without filters, and by time, tag and value, or batch, an index gives the page. The others look
-    at one message after the other until the page is full: combine them with `since`.
-
-    Args:
-        connection: any.
-        tenant_id: whose.
-        filters: which.
-        limit: at most so many; ask for one more to learn whether there are more.
-        after: go on after the message with this "em_..." id, to older ones.
-        before: instead, those just before this one, newer ones. An unknown id gives none.
-    """
-    query = _Query(tenant_id, filters)
-    if after or before:
-        row = connection.execute(
-            "SELECT created_at, id FROM messages WHERE public_id = ? AND tenant_id = ?",
-            (after or before, tenant_id),
-        ).fetchone()
-        if row is None:
-            return []
-        query.require(f"({query.at}, {query.row}) {'<' if after else '>'} (?, ?)", *row)
-    direction = "ASC" if before and not after else "DESC"
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM {query.source} WHERE {query.condition}"
-        f" ORDER BY {query.at} {direction}, {query.row} {direction} LIMIT ?",
-        (*query.values, limit),
-    ).fetchall()
-    views = _views(connection, rows)
-    return views if direction == "DESC" else views[::-1]
+def row_of(connection: Connection, tenant_id: int, public_id: str) -> tuple[int, bool] | None:
+    """Return a message's row id and whether it still has its body; None as get()."""
+    row = connection.execute(
+        "SELECT id, has_body FROM messages WHERE public_id = ? AND tenant_id = ?",
+        (public_id, tenant_id),
+    ).fetchone()
+    return None if row is None else (row[0], bool(row[1]))
 
 
-class _Query:
-    """The FROM and WHERE of a list. With a whole tag it walks message_tags, otherwise messages."""
-
-    def __init__(self, tenant_id: int, filters: EmailFilter) -> None:
-        self.source, self.at, self.row = "messages m", "m.created_at", "m.id"
-        self.values: list[object] = []
-        self._conditions: list[str] = []
-        if filters.tag and filters.tag_value is not None:
-            self.source = "message_tags t JOIN messages m ON m.id = t.message_id"
-            self.at, self.row = "t.created_at", "t.message_id"
-            self.require("t.tenant_id = ?", tenant_id)
-            self.require("t.name = ? AND t.value = ?", filters.tag, filters.tag_value)
-        else:
-            self.require("m.tenant_id = ?", tenant_id)
-        self._filter(tenant_id, filters)
-
-    @property
-    def condition(self) -> str:
-        return " AND ".join(self._conditions)
-
-    def require(self, condition: str, *values: object) -> None:
-        self._conditions.append(condition)
-        self.values += values
-
-    def _filter(self, tenant_id: int, filters: EmailFilter) -> None:
-        if filters.tag and filters.tag_value is None:
-            named = "SELECT message_id FROM message_tags WHERE tenant_id = ? AND name = ?"
-            self.require(f"m.id IN ({named})", tenant_id, filters.tag)
-        if filters.batch_id:
-            self.require("m.batch_id = ? AND m.batch_id <> ''", filters.batch_id)
-        if filters.since is not None:
-            self.require(f"{self.at} >= ?", ids.milliseconds(filters.since))
-        if filters.until is not None:
-            self.require(f"{self.at} < ?", ids.milliseconds(filters.until))
-        if filters.status:
-            self.require("m.status = ?", filters.status)
-        if filters.from_:
-            self.require("m.from_address = ?", filters.from_)
-        entry = "EXISTS (SELECT 1 FROM entries e WHERE e.message_id = m.id AND e.{} = ?)"
-        if filters.to:
-            self.require(entry.format("recipient"), filters.to)
-        if filters.domain:
-            self.require(entry.format("domain"), filters.domain)
+def by_rows(connection: Connection, rows: Sequence[int]) -> list[EmailView]:
+    """Return the messages with these row ids, in the order given; those that are gone are not."""
+    views: dict[int, EmailView] = {}
+    for some in chunks(rows):
+        found = connection.execute(
+            f"SELECT {_COLUMNS} FROM messages m WHERE m.id IN ({marks(some)})", some
+        ).fetchall()
+        views.update((view.row_id, view) for view in _views(connection, found))
+    return [views[row] for row in rows if row in views]
 
 
 def _views(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[EmailView]:
@@ -230,7 +147,7 @@ def _views(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[Emai
     recipients: dict[int, list[RecipientView]] = {row_id: [] for row_id in created}
     found = connection.execute(
         "SELECT message_id, id, recipient, domain, state, attempts, due_at, why, code, enhanced,"
-        " reply, class, host FROM entries"
+        " reply, class, host, reported FROM entries"
         f" WHERE message_id IN ({marks(rows)}) ORDER BY message_id, id",
         tuple(created),
     )
@@ -241,7 +158,8 @@ def _views(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[Emai
 
 def _view(row: tuple[Any, ...], recipients: tuple[RecipientView, ...]) -> EmailView:
     row_id, public_id, tenant_id, door, mail_from, from_, to, subject, message_id = row[:9]
-    status, created_at, send_at, settled_at, tags, metadata, batch_id, size, has_body = row[9:]
+    status, created_at, send_at, settled_at, tags, metadata, batch_id, size, has_body = row[9:18]
+    cc, bcc, reply_to = row[18:]
     return EmailView(
         row_id=row_id,
         public_id=public_id,
@@ -249,7 +167,10 @@ def _view(row: tuple[Any, ...], recipients: tuple[RecipientView, ...]) -> EmailV
         door=door,
         mail_from=mail_from,
         from_=from_,
-        to=tuple(cast("list[str]", json_text.decode(to))),
+        to=_texts(to),
+        cc=_texts(cc),
+        bcc=_texts(bcc),
+        reply_to=_texts(reply_to),
         subject=subject,
         message_id=message_id,
         status=status,
@@ -265,9 +186,13 @@ def _view(row: tuple[Any, ...], recipients: tuple[RecipientView, ...]) -> EmailV
     )
 
 
+def _texts(text: str) -> tuple[str, ...]:
+    return tuple(cast("list[str]", json_text.decode(text))) if text != "[]" else ()
+
+
 def _recipient(created_ms: int, entry: Sequence[Any]) -> RecipientView:
     number, address, domain, code_of_state, attempts, due_at, why, code = entry[:8]
-    enhanced, reply, bounce_class, host = entry[8:]
+    enhanced, reply, bounce_class, host, reported = entry[8:]
     state = EntryState(code_of_state)
     return RecipientView(
         entry_id=entry_id(created_ms, number),
@@ -282,4 +207,9 @@ def _recipient(created_ms: int, entry: Sequence[Any]) -> RecipientView:
         reply=reply or "",
         bounce_class=bounce_class or "",
         host=host or "",
+        reported=tuple(name for bit, name in _REPORTED if reported & bit),
     )
+
+
+_REPORTED = ((1, "bounced"), (2, "complained"))
+"""Bits of entries.reported."""

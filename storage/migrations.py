@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 from sqlite_utils import Database as SqliteUtilsDatabase
 from sqlite_utils import Migrations
 
-from storage import schema
+from storage import (
+    schema,
+    schema_access,
+    schema_domains,
+    schema_emails,
+    schema_reports,
+    schema_request_log,
+    schema_stats,
+    schema_suppressions,
+    schema_suspensions,
+    schema_webhooks,
+)
 from storage.errors import SchemaTooNew
 
 if TYPE_CHECKING:
@@ -20,6 +31,15 @@ if TYPE_CHECKING:
 
 STEPS: Mapping[str, Sequence[str]] = {
     "0001_first_release": schema.FIRST_RELEASE,
+    "emails": schema_emails.EMAILS,
+    "suppression_causes": schema_suppressions.SUPPRESSION_CAUSES,
+    "statistics": schema_stats.STATISTICS,
+    "domain_suspensions": schema_suspensions.DOMAIN_SUSPENSIONS,
+    "request_log": schema_request_log.REQUEST_LOG,
+    "access": schema_access.ACCESS,
+    "webhook_delivery": schema_webhooks.WEBHOOK_DELIVERY,
+    "reports": schema_reports.REPORTS,
+    "domain_checks": schema_domains.DOMAIN_CHECKS,
 }
 """Name -> statements, in the order they are applied."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
-from storage import directives, tallies
+from storage import directives, quotas, tallies
 from storage.database import Connection
 from storage.entries import EntryState
 from storage.sql import chunks, marks
@@ -20,17 +20,19 @@ from storage.sql import chunks, marks
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which entries of the queue are meant: those with one of the ids, or of the domain, or all.
+    """Which entries are meant: those with one of the ids, or of the domain and tag, or all.
 
     Attributes:
         ids: "dl_..." of entries and "em_..." of messages; unknown ones select nothing.
         domain: recipient domain, A-label; used when there are no ids.
-        is_all: without ids and domain, whether everything is meant rather than nothing.
+        is_all: without ids, domain and tag, whether everything is meant rather than nothing.
+        tag: name and value of a tag of the message; used when there are no ids.
     """
 
     ids: tuple[str, ...] = ()
     domain: str = ""
     is_all: bool = False
+    tag: tuple[str, str] | None = None
 
 
 def hold(
@@ -65,10 +67,14 @@ def release(
 def retry_now(
     connection: Connection, selection: Selection, *, now: datetime, tenant_id: int | None = None
 ) -> int:
-    """Make waiting entries due now; return how many were not yet."""
+    """Make waiting entries due now; return how many were not yet.
+
+    A tenant cannot hurry what waits for its sending quota; the operator (tenant_id None) can.
+    """
     where = _conditions(connection, selection, tenant_id)
     at = ids.milliseconds(now)
-    changed = _update(connection, f"{_DUE_NOW} WHERE state = 0 AND due_at > ?", (at, at), where)
+    late = "state = 0 AND due_at > ?" if tenant_id is None else _MAY_HURRY
+    changed = _update(connection, f"{_DUE_NOW} WHERE {late}", (at, at), where)
     _record_due_changed(connection, changed)
     return len(changed)
 
@@ -85,11 +91,13 @@ def cancel(
     canceled = _update(connection, "SET state = 13, why = '' WHERE state = 0", (), where)
     canceled += _update(connection, "SET state = 13, why = '' WHERE state = 2", (), where)
     tallies.record_canceled(connection, [(*row[:3], at) for row in canceled])
+    quotas.give_back(connection, [(row[0], row[2]) for row in canceled])
     wished = _update(connection, _WISH, (EntryState.CANCELED, at), where)
     return len(canceled) + len(wished)
 
 
 _WISH = "SET wish = ?, wished_at = ? WHERE state = 1 AND wish IS DISTINCT FROM 13"
+_MAY_HURRY = "state = 0 AND due_at > ? AND why <> 'quota'"
 _DUE_NOW = "SET state = 0, due_at = ?, why = 'released'"
 
 _Condition = tuple[str, tuple[object, ...]]
@@ -99,14 +107,31 @@ _Row = tuple[int, int, int, str]
 def _conditions(
     connection: Connection, selection: Selection, tenant_id: int | None
 ) -> list[_Condition]:
-    """Return the selection as SQL conditions with their parameters; their union is meant."""
-    tenant, values = ("TRUE", ()) if tenant_id is None else ("tenant_id = ?", (tenant_id,))
+    """Return the selection as SQL conditions with their parameters; their union is meant.
+
+    The "+" keeps SQLite on the partial indexes: others lead through all that a tenant ever sent.
+    """
+    tenant, values = ("TRUE", ()) if tenant_id is None else ("+tenant_id = ?", (tenant_id,))
     if selection.ids:
         rows = _entry_rows(connection, selection.ids)
         return [(f"id IN ({marks(some)}) AND {tenant}", (*some, *values)) for some in chunks(rows)]
+    conditions: dict[str, tuple[object, ...]] = {tenant: values}
     if selection.domain:
-        return [(f"domain = ? AND {tenant}", (selection.domain, *values))]
-    return [(tenant, values)] if selection.is_all else []
+        conditions["domain = ?"] = (selection.domain,)
+    if selection.tag is not None:
+        conditions[_TAGGED] = selection.tag
+    if len(conditions) == 1 and not selection.is_all:
+        return []
+    parameters = tuple(value for some in conditions.values() for value in some)
+    return [(" AND ".join(conditions), parameters)]
+
+
+_TAGGED = """EXISTS (
+    SELECT 1 FROM messages m JOIN message_tags t ON t.tenant_id = m.tenant_id AND t.name = ?
+        AND t.value = ? AND t.created_at = m.created_at AND t.message_id = m.id
+    WHERE m.id = entries.message_id
+)"""
+"""Asked of each open entry, so that it costs what is queued, not what ever had the tag."""
 
 
 def _entry_rows(connection: Connection, identifiers: Sequence[str]) -> list[int]:

@@ -24,7 +24,7 @@ from storage.claims import (
     schedule,
 )
 from storage.entries import EntryState
-from storage.listing import DomainDepth, EntryView, depths, list_entries
+from storage.listing import DomainDepth, EntryView, QueueTotals, depths, list_entries, totals
 from storage.operators import Selection, cancel, hold, release, retry_now
 from storage.settlement import Settlement, settle
 
@@ -36,6 +36,7 @@ __all__ = [
     "DomainDue",
     "EntryState",
     "EntryView",
+    "QueueTotals",
     "QueuedEntry",
     "QueuedMessage",
     "Selection",
@@ -54,4 +55,5 @@ __all__ = [
     "retry_now",
     "schedule",
     "settle",
+    "totals",
 ]

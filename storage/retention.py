@@ -14,6 +14,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from mta.core import ids
+from storage import unsubscribes, webhook_attempts
 from storage.database import Connection
 from storage.events import decoded_tags
 from storage.sql import chunks, marks
@@ -100,6 +101,7 @@ def _prune_events(connection: Connection, before_ms: int, limit: int) -> list[in
     done = [seq for seq, _ in takewhile(lambda event: event[1] < before_ms, oldest)]
     if not done:
         return []
+    webhook_attempts.forget_through(connection, done[-1])
     deleted = connection.execute(
         "DELETE FROM events WHERE seq <= ? RETURNING message_id", done[-1:]
     )
@@ -107,12 +109,13 @@ def _prune_events(connection: Connection, before_ms: int, limit: int) -> list[in
 
 
 def _first_needed(connection: Connection) -> int:
-    """Return the seq of the first event that an enabled webhook still has to post."""
+    """Return the seq of the first event that a webhook still has to post or stats.py to count."""
     [(needed,)] = connection.execute(
         "SELECT MIN(seq) FROM ("
         " SELECT MIN(cursor) + 1 AS seq FROM webhooks WHERE disabled_at IS NULL"
         " UNION ALL SELECT MIN(r.event_seq) FROM webhook_retries r"
-        " JOIN webhooks w ON w.id = r.webhook_id WHERE w.disabled_at IS NULL) AS needed"
+        " JOIN webhooks w ON w.id = r.webhook_id WHERE w.disabled_at IS NULL"
+        " UNION ALL SELECT value + 1 FROM counters WHERE name = 'statistics') AS needed"
     ).fetchall()
     return _NO_LIMIT if needed is None else int(needed)
 
@@ -124,6 +127,7 @@ def _prune_messages(connection: Connection, message_rows: list[int]) -> tuple[li
     """Delete those of the messages that are settled and have no events left, and all theirs."""
     files: list[str] = []
     count = 0
+    unsubscribes.keep_targets(connection, message_rows)
     for some in chunks(message_rows):
         gone = connection.execute(
             f"DELETE FROM messages WHERE id IN ({marks(some)}) AND settled_at IS NOT NULL"

@@ -181,8 +181,8 @@ _EVENTS = """
 CREATE TABLE events (
     -- The journal: what happened, in the order it was committed.
     seq INTEGER PRIMARY KEY AUTOINCREMENT, -- what webhook cursors count; part of "ev_..." ids
-    message_id INTEGER NOT NULL, -- messages.id
-    entry_id INTEGER NOT NULL,   -- entries.id
+    message_id INTEGER NOT NULL, -- messages.id; 0: not about mail, but about a domain
+    entry_id INTEGER NOT NULL,   -- entries.id, or 0
     tenant_id INTEGER NOT NULL,
     kind TEXT NOT NULL,          -- a core.event.EventKind
     at INTEGER NOT NULL,
@@ -211,7 +211,7 @@ _IDEMPOTENCY = """
 CREATE TABLE idempotency (
     -- Answers given to requests with an Idempotency-Key, so that a retry gets the same one.
     tenant_id INTEGER NOT NULL,
-    scope TEXT NOT NULL,         -- method and path
+    scope TEXT NOT NULL,         -- method and path, or 'SMTP'
     key TEXT NOT NULL,           -- the header's value
     fingerprint BLOB NOT NULL,   -- hash of the request body: another body is another request
     status INTEGER NOT NULL,     -- HTTP status of the answer

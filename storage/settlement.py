@@ -15,8 +15,11 @@ from mta.core import ids
 from mta.core.disposition import Bounced, Deferred, Delivered, Disposition, Expired
 from mta.core.event import EventKind, JsonValue
 from mta.core.outcome import Accepted, Ambiguous, Attempt, Command, Outcome, Refused, Unreachable
-from storage import events, tallies
+from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
+from storage import aftermath, events, tallies
+from storage.aftermath import Settled
 from storage.database import Connection
+from storage.delivery_reports import Due
 from storage.entries import EntryState
 from storage.tallies import Tally
 
@@ -30,12 +33,17 @@ class Settlement:
         attempts: made so far, this one included.
         disposition: what was decided.
         attempt: what happened.
+        is_complaint: delivered in the sandbox to somebody who calls it spam at once.
+        tell: what its sender wants to be told, should it come to that: a
+            core.delivery_status.Action value; "" for nothing.
     """
 
     entry_id: int
     attempts: int
     disposition: Disposition
     attempt: Attempt
+    is_complaint: bool = False
+    tell: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +78,22 @@ RETURNING message_id, tenant_id, state
 """
 
 
-def settle(connection: Connection, settlements: Sequence[Settlement]) -> None:
+def settle(
+    connection: Connection,
+    settlements: Sequence[Settlement],
+    policy: SuppressionPolicy = NO_SUPPRESSION,
+) -> None:
     """Update the entries, write one event each, and bring their messages' counts up to date.
+
+    What failed for good suppresses its address where the policy says so; senders who want to be
+    told are noted.
 
     An entry that is final already is left alone. A deferred entry that was to be canceled gets the
     canceled event, with the attempt in its data.
     """
     journal: list[events.EventRow] = []
     counted: dict[int, Tally] = {}
+    settled: list[Settled] = []
     for settlement in settlements:
         fate, report = _fate(settlement.disposition), _report(settlement.attempt.outcome)
         rows = connection.execute(_SETTLE, _columns(settlement, fate, report)).fetchall()
@@ -89,9 +105,31 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> None:
         data = events.json_data(_data(settlement, fate, report, state))
         kind = _KINDS.get(state, EventKind.DEFERRED).value
         journal.append((message_row, settlement.entry_id, tenant_id, kind, at_ms, data))
+        place = len(journal)
+        if settlement.is_complaint and state is EntryState.DELIVERED:
+            complaint = (EventKind.COMPLAINED.value, at_ms, '{"feedback_type":"abuse"}')
+            journal.append((message_row, settlement.entry_id, tenant_id, *complaint))
         _count(counted, message_row, state, at_ms)
+        due = _due(settlement, message_row, report)
+        bounce_class = fate.bounce_class or ""
+        settled.append(Settled(place, state, bounce_class, settlement.tell, due))
     events.append(connection, journal)
     tallies.apply(connection, counted)
+    aftermath.record(connection, settled, events_written=len(journal), policy=policy)
+
+
+def _due(settlement: Settlement, message_row: int, report: _Report) -> Due:
+    attempt = settlement.attempt
+    return Due(
+        settlement.entry_id,
+        message_row,
+        settlement.tell,
+        attempt.ended_at,
+        report.code,
+        report.enhanced,
+        report.text,
+        attempt.peer.host,
+    )
 
 
 _KINDS = {

@@ -7,13 +7,16 @@ in the spool before this begins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mta.core import ids, json_text
-from mta.core.submission import AcceptFacts, Prepared, Submission, prepare
-from storage import domains, events, faults, suppressions
+from mta.core import ids, json_text, sandbox
+from mta.core.access import Denial, may_send_from
+from mta.core.disposition import Why
+from mta.core.quota import UNLIMITED, Quota
+from mta.core.submission import AcceptFacts, Prepared, Submission, delayed, prepare
+from storage import domains, events, faults, quotas, suppressions, unsubscribes
 from storage.database import Connection
 from storage.entries import EntryState
 
@@ -25,9 +28,17 @@ class AcceptPolicy:
     Attributes:
         require_verified_domain: the domain of From, or a parent of it, is a verified domain of the
             tenant.
+        sender_domains: as core.access.Access.domains of the key that is used; empty: all.
+        bounce_domain: where our own return paths are, which any key may use; "" for none.
+        quota: of tenants that have none of their own.
+        sandbox_domain: where recipients are sandbox addresses, and test mail goes.
     """
 
     require_verified_domain: bool = True
+    sender_domains: tuple[str, ...] = ()
+    bounce_domain: str = ""
+    quota: Quota = UNLIMITED
+    sandbox_domain: str = sandbox.DEFAULT_DOMAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +62,13 @@ class AcceptedEmail:
 
 @dataclass(frozen=True, slots=True)
 class DomainNotAllowed:
-    """Nothing was written: the tenant may not send from this domain ("": there is no From)."""
+    """Nothing was written: the tenant may not send from this domain ("": there is no From).
+
+    denial is set where the tenant may, but not the key.
+    """
 
     domain: str
+    denial: Denial | None = None
 
 
 Acceptance = AcceptedEmail | DomainNotAllowed
@@ -73,9 +88,12 @@ def accept(
     refusal = check(connection, submission, policy)
     if refusal is not None:
         return refusal
-    keys = [recipient.address.key for recipient in submission.envelope.recipients]
-    suppressed = suppressions.lookup(connection, submission.tenant_id, keys)
+    suppressed = _suppressed(connection, submission, policy.sandbox_domain, now)
     prepared = prepare(submission, AcceptFacts(now, suppressed))
+    if submission.is_test:
+        prepared = _in_sandbox(prepared, policy.sandbox_domain)
+    else:
+        prepared = _within_quota(connection, submission, prepared, policy)
     accepted = _insert(connection, submission, prepared, now)
     faults.reach("before_accept")
     return accepted
@@ -100,11 +118,58 @@ def check(
 ) -> DomainNotAllowed | None:
     """Return why policy forbids a submission; None when it does not."""
     domain = submission.header.sender_domain
+    for named in _sender_domains(submission, policy):
+        if denial := may_send_from(policy.sender_domains, named):
+            return DomainNotAllowed(named, denial)
     if not policy.require_verified_domain:
         return None
     if domain and domains.verified_among(connection, submission.tenant_id, _with_parents(domain)):
         return None
     return DomainNotAllowed(domain)
+
+
+def _sender_domains(submission: Submission, policy: AcceptPolicy) -> Iterator[str]:
+    """Yield the domains that a message gives as its sender's: From, and a return path of theirs."""
+    yield submission.header.sender_domain
+    mail_from = submission.envelope.mail_from
+    if mail_from is not None and mail_from.domain != policy.bounce_domain:
+        yield mail_from.domain
+
+
+def _suppressed(
+    connection: Connection, submission: Submission, sandbox_domain: str, now: datetime
+) -> dict[str, str]:
+    """Return suppression key -> reason; sandbox addresses are what their names say."""
+    addresses = [recipient.address for recipient in submission.envelope.recipients]
+    keys = [address.key for address in addresses]
+    tenant_id, offer = submission.tenant_id, submission.unsubscribe
+    suppressed = suppressions.lookup(connection, tenant_id, keys, now)
+    if offer is not None and offer.scope:
+        suppressed |= unsubscribes.lookup(connection, tenant_id, offer.scope, keys)
+    for address in addresses:
+        if (is_suppressed := sandbox.is_suppressed(address, sandbox_domain)) is not None:
+            suppressed.pop(address.key, None)
+            if is_suppressed:
+                suppressed[address.key] = sandbox.SUPPRESSED_FOR
+    return suppressed
+
+
+def _in_sandbox(prepared: Prepared, sandbox_domain: str) -> Prepared:
+    entries = tuple(replace(entry, routing_domain=sandbox_domain) for entry in prepared.entries)
+    return replace(prepared, entries=entries)
+
+
+def _within_quota(
+    connection: Connection, submission: Submission, prepared: Prepared, policy: AcceptPolicy
+) -> Prepared:
+    """Take places in the tenant's quota for what will be tried, and let what is over it wait."""
+    quota = quotas.own_quota(connection, submission.tenant_id) or policy.quota
+    if not quota.limits():
+        return prepared
+    counted = [index for index, one in enumerate(prepared.entries) if not one.is_suppressed]
+    times = [prepared.entries[index].due_at for index in counted]
+    due = quotas.take_places(connection, submission.tenant_id, quota, submission.priority, times)
+    return delayed(prepared, dict(zip(counted, due, strict=True)))
 
 
 def _with_parents(domain: str) -> list[str]:
@@ -116,17 +181,20 @@ def _with_parents(domain: str) -> list[str]:
 _INSERT_MESSAGE = """
 INSERT INTO messages (
     public_id, tenant_id, door, mail_from, ret, envid, from_address, sender_domain, subject,
-    message_id, header_to, has_8bit_header, size, header_size, body_hash, is_8bit, batch_id, tags,
-    metadata, created_at, send_at, status, recipients, pending, settled_at, has_body
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+    message_id, header_to, header_cc, header_bcc, reply_to, has_8bit_header, size, header_size,
+    body_hash, is_8bit, batch_id, tags, metadata, created_at, send_at, status, recipients, pending,
+    settled_at, has_body, is_test, unsubscribe
+) VALUES (
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?
+)
 RETURNING id
 """
 
 _INSERT_ENTRY = """
 INSERT INTO entries (
     message_id, tenant_id, recipient, domain, notify, orcpt, priority, state, due_at, why, reply,
-    attempts
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+    eligible_at, attempts
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
 RETURNING id
 """
 
@@ -143,7 +211,8 @@ def _insert(
     if not pending:
         status = "suppressed"
     counts = (len(prepared.entries), pending, None if pending else now_ms)
-    row = (*_facts(submission), now_ms, send_at_ms, status, *counts)
+    offer = unsubscribes.to_column(submission.unsubscribe)
+    row = (*_facts(submission), now_ms, send_at_ms, status, *counts, submission.is_test, offer)
     message_row = _inserted(connection, _INSERT_MESSAGE, row)
     connection.execute(
         "INSERT INTO bodies (message_id, file, data) VALUES (?, ?, ?)",
@@ -170,6 +239,9 @@ def _facts(submission: Submission) -> tuple[object, ...]:
         header.subject,
         header.message_id,
         _json(header.to),
+        _json(header.cc),
+        _json(header.bcc),
+        _json(header.reply_to),
         header.has_8bit_header,
         message.size,
         message.header_size,
@@ -204,7 +276,7 @@ def _insert_entries(
             message_row,
             submission.tenant_id,
             str(address),
-            address.domain,
+            draft.domain,
             draft.recipient.notify,
             draft.recipient.orcpt,
             submission.priority,
@@ -212,6 +284,7 @@ def _insert_entries(
             ids.milliseconds(draft.due_at),
             "" if draft.is_suppressed else draft.why.value,
             draft.suppressed_for or None,
+            ids.milliseconds(draft.due_at) if draft.why is Why.QUOTA else None,
         )
         entry_row = _inserted(connection, _INSERT_ENTRY, row)
         at_ms, data = ids.milliseconds(event.at), events.json_data(event.data)

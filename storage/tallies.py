@@ -52,6 +52,19 @@ def apply(connection: Connection, tallies: Mapping[int, Tally]) -> None:
             _conclude(connection, message_id)
 
 
+_REOPEN = """
+UPDATE messages SET
+    pending = pending + ?, settled_at = NULL, status = CASE pending WHEN 0 THEN ? ELSE status END
+WHERE id = ?
+"""
+
+
+def reopen(connection: Connection, message_id: int, count: int, *, is_later: bool) -> None:
+    """Account for final entries of a message, at least one, that wait again: now or for later."""
+    status = "scheduled" if is_later else "queued"
+    connection.execute(_REOPEN, (count, status, message_id))
+
+
 def _conclude(connection: Connection, message_id: int) -> None:
     states = connection.execute(
         "SELECT DISTINCT state FROM entries WHERE message_id = ?", (message_id,)

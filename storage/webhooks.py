@@ -1,7 +1,8 @@
-"""Webhook endpoints, how far each has got in the journal, and the posts that must be tried again.
+"""Webhook endpoints: where events are posted to, how far each has got, and how it fares.
 
-The sender reads events.read(after=cursor), posts, and moves the cursor once the event is posted or
-in webhook_retries. Not here: posting, signing and the schedule of retries, which are control_api's.
+The sender reads events.read(after=cursor), posts, and moves the cursor once an event is posted or
+waits in webhook_retries (webhook_retries.py). Not here: posting, signing and the schedule, which
+are control_api's; the log of attempts (webhook_attempts.py).
 """
 
 from __future__ import annotations
@@ -18,54 +19,68 @@ from storage.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """How an endpoint fares.
+
+    Attributes:
+        failing_since: first failed post after the last success (aware, UTC); None: it works.
+        failed_at: last failed post (aware, UTC); None: never, or it works.
+        paused_until: end of the last pause that failures led to (aware, UTC); may be past.
+    """
+
+    failing_since: datetime | None = None
+    failed_at: datetime | None = None
+    paused_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookRecord:
     """An endpoint.
 
     Attributes:
         id: "wh_...".
         tenant_id: whose events it gets.
-        url: where they are posted to.
+        url: where they are posted to; it may hold a token of its owner's.
         kinds: which; None is all, also those of later releases.
+        format: shape of the bodies, "native".
         secret: what signs the posts, as it was given out.
+        old_secret: signs as well until old_secret_until (aware, UTC); None: there is none.
         description: what its owner calls it, may be "".
         created_at: aware, UTC.
         disabled_at: aware, UTC; None: it is enabled.
+        disabled_for: "requested", "gone" (410) or "failing"; "" while it is enabled.
         cursor: seq of the last event that is posted or waits in the retries.
+        health: how it fares.
+        dropped: events given up because too many waited.
+        revision: grows with every change that the sender has to see.
     """
 
     id: str
     tenant_id: int
     url: str
     kinds: tuple[EventKind, ...] | None
+    format: str
     secret: str
+    old_secret: str | None
+    old_secret_until: datetime | None
     description: str
     created_at: datetime
     disabled_at: datetime | None
+    disabled_for: str
     cursor: int
+    health: Health
+    dropped: int
+    revision: int
 
     def __repr__(self) -> str:
-        return f"WebhookRecord({self.id}, {self.url}, cursor={self.cursor})"  # not the secret
+        return f"WebhookRecord({self.id}, cursor={self.cursor})"  # neither secrets nor the URL
 
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """A post that failed and is tried again.
-
-    Attributes:
-        webhook_id: "wh_...".
-        event_seq: the event's place in the journal.
-        attempts: posts tried so far, at least 1.
-        due_at: when to post again (aware, UTC).
-        last_status: HTTP status of the last answer; None when there was none.
-        last_error: why there was none; "" when there was one.
-    """
-
-    webhook_id: str
-    event_seq: int
-    attempts: int
-    due_at: datetime
-    last_status: int | None = None
-    last_error: str = ""
+    def secrets(self, now: datetime) -> tuple[str, ...]:
+        """Return what signs a post that is made now, the newest first."""
+        is_old_valid = self.old_secret_until is not None and now < self.old_secret_until
+        return (
+            (self.secret, self.old_secret) if self.old_secret and is_old_valid else (self.secret,)
+        )
 
 
 def create(  # noqa: PLR0913 - one parameter for each column
@@ -80,18 +95,6 @@ def create(  # noqa: PLR0913 - one parameter for each column
     now: datetime,
 ) -> WebhookRecord:
     """Add an enabled endpoint that gets the events from now on."""
-    record = WebhookRecord(
-        id=webhook_id,
-        tenant_id=tenant_id,
-        url=url,
-        kinds=None if kinds is None else tuple(kinds),
-        secret=secret,
-        description=description,
-        created_at=now,
-        disabled_at=None,
-        cursor=events.last_seq(connection),
-    )
-    names = None if kinds is None else json_text.encode([kind.value for kind in kinds]).decode()
     connection.execute(
         "INSERT INTO webhooks (id, tenant_id, url, kinds, secret, description, created_at, cursor)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -99,18 +102,21 @@ def create(  # noqa: PLR0913 - one parameter for each column
             webhook_id,
             tenant_id,
             url,
-            names,
+            _kinds_text(kinds),
             secret,
             description,
             ids.milliseconds(now),
-            record.cursor,
+            events.last_seq(connection),
         ),
     )
-    return record
+    return _required(connection, webhook_id)
 
 
 _SELECT = """
-SELECT id, tenant_id, url, kinds, secret, description, created_at, disabled_at, cursor FROM webhooks
+SELECT id, tenant_id, url, kinds, format, secret, old_secret, old_secret_until, description,
+    created_at, disabled_at, disabled_for, cursor, failing_since, failed_at, paused_until, dropped,
+    revision
+FROM webhooks
 """
 
 
@@ -143,15 +149,53 @@ def delete(connection: Connection, webhook_id: str, *, tenant_id: int | None = N
     return removed.rowcount == 1
 
 
-def set_disabled(connection: Connection, webhook_id: str, at: datetime | None) -> None:
-    """Disable an endpoint at a time (aware), or enable it again (None) where it stopped.
+def change(connection: Connection, record: WebhookRecord) -> WebhookRecord:
+    """Write url, kinds, format and description of a record, and return it as it is now."""
+    connection.execute(
+        "UPDATE webhooks SET url = ?, kinds = ?, format = ?, description = ?,"
+        " revision = revision + 1 WHERE id = ?",
+        (record.url, _kinds_text(record.kinds), record.format, record.description, record.id),
+    )
+    return _required(connection, record.id)
+
+
+def rotate(
+    connection: Connection, webhook_id: str, secret: str, *, old_until: datetime
+) -> WebhookRecord:
+    """Give an endpoint a new secret; the one before it signs as well until then (aware).
+
+    Of the secrets before that one none is valid any more.
+    """
+    connection.execute(
+        "UPDATE webhooks SET old_secret = secret, old_secret_until = ?, secret = ?,"
+        " revision = revision + 1 WHERE id = ?",
+        (ids.milliseconds(old_until), secret, webhook_id),
+    )
+    return _required(connection, webhook_id)
+
+
+def disable(connection: Connection, webhook_id: str, at: datetime, why: str) -> bool:
+    """Disable an endpoint at a time (aware); False when it is disabled already, or gone."""
+    changed = connection.execute(
+        "UPDATE webhooks SET disabled_at = ?, disabled_for = ?, paused_until = NULL,"
+        " revision = revision + 1 WHERE id = ? AND disabled_at IS NULL",
+        (ids.milliseconds(at), why, webhook_id),
+    )
+    return changed.rowcount == 1
+
+
+def enable(connection: Connection, webhook_id: str) -> bool:
+    """Enable an endpoint where it stopped, its failures forgotten; False when it is not disabled.
 
     Events that retention has removed meanwhile are gone.
     """
-    connection.execute(
-        "UPDATE webhooks SET disabled_at = ? WHERE id = ?",
-        (None if at is None else ids.milliseconds(at), webhook_id),
+    changed = connection.execute(
+        "UPDATE webhooks SET disabled_at = NULL, disabled_for = '', failing_since = NULL,"
+        " failed_at = NULL, paused_until = NULL, revision = revision + 1"
+        " WHERE id = ? AND disabled_at IS NOT NULL",
+        (webhook_id,),
     )
+    return changed.rowcount == 1
 
 
 def enabled(connection: Connection) -> list[WebhookRecord]:
@@ -159,87 +203,71 @@ def enabled(connection: Connection) -> list[WebhookRecord]:
     return [_webhook(row) for row in connection.execute(f"{_SELECT} WHERE disabled_at IS NULL")]
 
 
-def advance(connection: Connection, webhook_id: str, cursor: int) -> None:
-    """Move an endpoint's cursor forward to this seq; never back."""
+def touch(connection: Connection, webhook_id: str) -> None:
+    """Let the sender look at an endpoint again, because something was put into its retries."""
+    connection.execute("UPDATE webhooks SET revision = revision + 1 WHERE id = ?", (webhook_id,))
+
+
+def advance(connection: Connection, webhook_id: str, cursor: int, *, dropped: int = 0) -> None:
+    """Move an endpoint's cursor forward to this seq, never back; count events that were dropped."""
     connection.execute(
-        "UPDATE webhooks SET cursor = ? WHERE id = ? AND cursor < ?", (cursor, webhook_id, cursor)
+        "UPDATE webhooks SET cursor = MAX(cursor, ?), dropped = dropped + ? WHERE id = ?",
+        (cursor, dropped, webhook_id),
     )
 
 
-def record_failure(connection: Connection, retry: Retry) -> None:
-    """Keep that a post failed and when to try again; nothing when the endpoint has been deleted."""
+def note_health(connection: Connection, webhook_id: str, health: Health) -> None:
+    """Write down how an endpoint fares."""
     connection.execute(
-        "INSERT INTO webhook_retries"
-        " (webhook_id, event_seq, attempts, due_at, last_status, last_error)"
-        " SELECT id, ?, ?, ?, ?, ? FROM webhooks WHERE id = ?"
-        " ON CONFLICT (webhook_id, event_seq) DO UPDATE SET attempts = excluded.attempts,"
-        " due_at = excluded.due_at, last_status = excluded.last_status,"
-        " last_error = excluded.last_error",
+        "UPDATE webhooks SET failing_since = ?, failed_at = ?, paused_until = ? WHERE id = ?",
         (
-            retry.event_seq,
-            retry.attempts,
-            ids.milliseconds(retry.due_at),
-            retry.last_status,
-            retry.last_error,
-            retry.webhook_id,
+            _optional_ms(health.failing_since),
+            _optional_ms(health.failed_at),
+            _optional_ms(health.paused_until),
+            webhook_id,
         ),
     )
 
 
-def forget_retry(connection: Connection, webhook_id: str, event_seq: int) -> None:
-    """Drop a retry: the post has succeeded, or is given up."""
-    connection.execute(
-        "DELETE FROM webhook_retries WHERE webhook_id = ? AND event_seq = ?",
-        (webhook_id, event_seq),
-    )
+def _required(connection: Connection, webhook_id: str) -> WebhookRecord:
+    found = get(connection, webhook_id)
+    if found is None:
+        raise LookupError(webhook_id)
+    return found
 
 
-def due_retries(connection: Connection, now: datetime, *, limit: int) -> list[Retry]:
-    """Return the retries of enabled endpoints that are due, the longest due first."""
-    rows = connection.execute(
-        "SELECT r.webhook_id, r.event_seq, r.attempts, r.due_at, r.last_status, r.last_error"
-        " FROM webhook_retries r JOIN webhooks w ON w.id = r.webhook_id"
-        " WHERE r.due_at <= ? AND w.disabled_at IS NULL ORDER BY r.due_at LIMIT ?",
-        (ids.milliseconds(now), limit),
-    )
-    return [_retry(row) for row in rows]
-
-
-def next_retry(connection: Connection) -> datetime | None:
-    """Return when the next retry of an enabled endpoint is due (may be past); None: none is."""
-    row = connection.execute(
-        "SELECT r.due_at FROM webhook_retries r JOIN webhooks w ON w.id = r.webhook_id"
-        " WHERE w.disabled_at IS NULL ORDER BY r.due_at LIMIT 1"
-    ).fetchone()
-    return ids.moment(row[0]) if row else None
-
-
-def retries(connection: Connection, webhook_id: str, *, limit: int) -> list[Retry]:
-    """Return an endpoint's retries, the oldest event first, for people."""
-    rows = connection.execute(
-        "SELECT webhook_id, event_seq, attempts, due_at, last_status, last_error"
-        " FROM webhook_retries WHERE webhook_id = ? ORDER BY event_seq LIMIT ?",
-        (webhook_id, limit),
-    )
-    return [_retry(row) for row in rows]
+def _kinds_text(kinds: Collection[EventKind] | None) -> str | None:
+    return None if kinds is None else json_text.encode([kind.value for kind in kinds]).decode()
 
 
 def _webhook(row: tuple[Any, ...]) -> WebhookRecord:
-    webhook_id, tenant_id, url, kinds, secret, description, created_at, disabled_at, cursor = row
+    webhook_id, tenant_id, url, kinds, format_, secret, old_secret, old_secret_until = row[:8]
+    description, created_at, disabled_at, disabled_for, cursor = row[8:13]
+    failing_since, failed_at, paused_until, dropped, revision = row[13:]
     names = None if kinds is None else cast("list[str]", json_text.decode(kinds))
     return WebhookRecord(
         id=webhook_id,
         tenant_id=tenant_id,
         url=url,
         kinds=None if names is None else tuple(EventKind(name) for name in names),
+        format=format_,
         secret=secret,
+        old_secret=old_secret,
+        old_secret_until=_optional_moment(old_secret_until),
         description=description,
         created_at=ids.moment(created_at),
-        disabled_at=None if disabled_at is None else ids.moment(disabled_at),
+        disabled_at=_optional_moment(disabled_at),
+        disabled_for=disabled_for,
         cursor=cursor,
+        health=Health(*map(_optional_moment, (failing_since, failed_at, paused_until))),
+        dropped=dropped,
+        revision=revision,
     )
 
 
-def _retry(row: tuple[Any, ...]) -> Retry:
-    webhook_id, event_seq, attempts, due_at, last_status, last_error = row
-    return Retry(webhook_id, event_seq, attempts, ids.moment(due_at), last_status, last_error)
+def _optional_ms(at: datetime | None) -> int | None:
+    return None if at is None else ids.milliseconds(at)
+
+
+def _optional_moment(ms: int | None) -> datetime | None:
+    return None if ms is None else ids.moment(ms)

@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
+from time import perf_counter
 from typing import Any, TypeVar
 
+from mta.core.histogram import COMMIT_BOUNDS, Histogram
 from storage.errors import StorageUnavailable
 
 T = TypeVar("T")
@@ -50,6 +52,9 @@ class _Job:
 class Writer:
     """The thread and its queue. Several event loops may use it at once.
 
+    Attributes:
+        commit_times: how long, in seconds, carrying a group out took.
+
     Args:
         commit: carries a group out and says what became of each; raises nothing.
         run_chore: the same for one chore.
@@ -66,6 +71,7 @@ class Writer:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self.commit_times = Histogram(COMMIT_BOUNDS)
 
     def submit(self, work: Callable[..., T], *, is_chore: bool = False) -> asyncio.Future[T]:
         """Queue work and return a future of the running loop that gets its result.
@@ -118,7 +124,10 @@ class Writer:
     def _serve(self, group: Sequence[_Job]) -> None:
         jobs = [job for job in group if not job.is_chore]
         if jobs:
-            _wake(jobs, self._commit([job.work for job in jobs]))
+            started = perf_counter()
+            done = self._commit([job.work for job in jobs])
+            self.commit_times.observe(perf_counter() - started)
+            _wake(jobs, done)
         for job in group:
             if job.is_chore:
                 _wake([job], [self._run_chore(job.work)])

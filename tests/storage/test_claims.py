@@ -6,7 +6,7 @@ import pytest
 
 from mta.core.disposition import Why
 from mta.core.envelope import Priority
-from storage import domains, events, messages, queue
+from storage import domains, events, message_lists, messages, queue
 from storage.database import Connection
 from storage.queue import ClaimRequest, DomainDue, Selection
 from tests.storage import builders
@@ -21,7 +21,7 @@ def state(connection: Connection, recipient: str) -> tuple[str, str]:
     """The state and the reason of the entry of this recipient (local part)."""
     [entry] = [
         entry
-        for email in messages.list_(connection, 1, limit=100)
+        for email in message_lists.page(connection, 1, limit=100).emails
         for entry in email.recipients
         if entry.address.partition("@")[0] == recipient
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import faults, messages, queue
+from storage import faults, message_lists, queue
 from storage.database import Connection, Database
 from storage.spool import Spool
 from tests.storage import builders
@@ -37,7 +37,7 @@ def recipients(data_dir: Path) -> list[str]:
     database.check_integrity()
     waiting = {queue.EntryState.WAITING}
     entries = database.read_now(lambda c: queue.list_entries(c, limit=1000, states=waiting))
-    emails = database.read_now(lambda c: messages.list_(c, 1, limit=1000))
+    emails = database.read_now(lambda c: message_lists.page(c, 1, limit=1000).emails)
     database.close()
     assert all(len(email.recipients) == 1 for email in emails)
     assert {entry.email_id for entry in entries} <= {email.public_id for email in emails}

@@ -6,7 +6,7 @@ import pytest
 
 from storage import queue
 from storage.database import Connection
-from storage.queue import DomainDepth, EntryState, Selection
+from storage.queue import DomainDepth, EntryState, QueueTotals, Selection
 from tests.storage import builders
 from tests.storage.builders import LATER, NOW, accept, claim
 
@@ -72,10 +72,18 @@ def test_an_entry_tells_why_it_waits(connection: Connection) -> None:
 
 def test_depths(filled: Connection) -> None:
     assert queue.depths(filled) == [
-        DomainDepth("example.com", 1, 0, 0, LATER),
-        DomainDepth("example.net", 1, 1, 0, NOW),
-        DomainDepth("example.org", 1, 0, 1, LATER),
+        DomainDepth("example.com", 1, 0, 0, LATER, LATER),
+        DomainDepth("example.net", 1, 1, 0, NOW, LATER),
+        DomainDepth("example.org", 1, 0, 1, LATER, LATER),
     ]
+    assert queue.depths(filled, limit=1)[0].domain == "example.com"
+    assert [one.domain for one in queue.depths(filled, domain="example.org")] == ["example.org"]
+    assert queue.depths(filled, tenant_id=7) == []
+
+
+def test_totals(filled: Connection) -> None:
+    assert queue.totals(filled) == QueueTotals(3, 1, 1, LATER)
+    assert queue.totals(filled, tenant_id=7) == QueueTotals(0, 0, 0, None)
 
 
 def test_the_deepest_comes_first(connection: Connection) -> None:

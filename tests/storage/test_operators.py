@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from storage import directives, events, messages, queue
+from storage import directives, events, message_lists, messages, queue
 from storage.database import Connection
 from storage.queue import EntryState, Selection
 from tests.storage import builders
@@ -16,7 +16,7 @@ EVERYTHING = Selection(is_all=True)
 
 def states(connection: Connection) -> dict[str, tuple[str, str]]:
     """Local part -> state and reason."""
-    emails = messages.list_(connection, 1, limit=100)
+    emails = message_lists.page(connection, 1, limit=100).emails
     entries = [entry for email in emails for entry in email.recipients]
     return {entry.address.partition("@")[0]: (entry.status, entry.why) for entry in entries}
 
@@ -111,12 +111,15 @@ Select = Callable[[queue.EntryView, queue.EntryView], Selection]
         (lambda a, b: Selection(domain="example.com"), set()),
         (lambda a, b: Selection(is_all=True), {"a", "b"}),
         (lambda a, b: Selection(), set()),
+        (lambda a, b: Selection(tag=("campaign", "x")), {"b"}),
+        (lambda a, b: Selection(tag=("campaign", "x"), domain="example.net"), set()),
+        (lambda a, b: Selection(tag=("campaign", "y")), set()),
         (lambda a, b: Selection(("dl_" + "Z" * 26, "em_nobody", "nonsense", "")), set()),
     ],
 )
 def test_what_a_selection_means(connection: Connection, select: Select, expected: set[str]) -> None:
     accept(connection, "a@example.net")
-    accept(connection, "b@example.org")
+    accept(connection, "b@example.org", tags=(("campaign", "x"), ("kind", "news")))
     a, b = queue.list_entries(connection, limit=2)
     assert queue.hold(connection, select(a, b), now=NOW) == len(expected)
     assert {name for name, (state, _) in states(connection).items() if state == "held"} == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,23 +13,33 @@ from mta.core.event import EventKind
 from storage import (
     directives,
     domains,
+    event_feed,
     events,
     idempotency,
+    message_lists,
     messages,
     queue,
+    request_log,
     retention,
+    stats,
     submissions,
     suppressions,
     tenants,
+    webhook_history,
+    webhook_outbox,
     webhooks,
 )
 from storage.database import Connection
-from storage.messages import EmailFilter
+from storage.message_lists import EmailFilter
 from storage.queue import Selection
+from storage.suppressions import SuppressionFilter
+from storage.webhook_attempts import Result, WebhookAttempt
+from storage.webhook_retries import Retry
 from tests.storage import builders
 from tests.storage.builders import LATER, NOW
 
 Query = Callable[[Any], object]
+SCOPE = stats.Scope(1, NOW, LATER)
 
 
 class Explaining:
@@ -72,8 +83,34 @@ def give_back(c: Any) -> object:
 
 
 def newest(c: Any) -> str:
-    return messages.list_(c, 1, limit=1)[0].public_id
+    return message_lists.page(c, 1, limit=1).emails[0].public_id
 
+
+def endpoint(c: Any) -> webhooks.WebhookRecord:
+    """A webhook that has a row in each table of webhooks."""
+    return webhooks.get(c, "wh_1") or webhooks.create(
+        c,
+        tenant_id=1,
+        webhook_id="wh_1",
+        url="https://app.example/",
+        kinds=None,
+        secret="s",
+        description="",
+        now=NOW,
+    )
+
+
+PLACE = webhook_outbox.Place(position=0, rows=(), limit=100, max_backlog=1000)
+REPORT = webhook_outbox.Report(
+    cursor=2,
+    over=[1],
+    kept=[Retry("wh_1", 2, 1, NOW, 2)],
+    attempts=[WebhookAttempt(2, NOW, LATER - NOW, 500, "", "oops", Result.FAILED)],
+    dropped=0,
+    health=webhooks.Health(NOW, NOW, LATER),
+    disabled_for="",
+    at=NOW,
+)
 
 HOT: dict[str, Query] = {
     "accept": accept,
@@ -84,7 +121,7 @@ HOT: dict[str, Query] = {
     "last entry": queue.last_entry_id,
     "directives": lambda c: directives.after(c, 3),
     "keys version": domains.keys_version,
-    "suppressed": lambda c: suppressions.lookup(c, 1, ["a", "b"]),
+    "suppressed": lambda c: suppressions.lookup(c, 1, ["a", "b"], NOW),
     "authenticate": lambda c: tenants.authenticate(c, b"hash"),
     "idempotency": lambda c: idempotency.find(c, tenant_id=1, scope="POST /v1/emails", key="k"),
     "events": lambda c: events.read(c, after=0, limit=10),
@@ -94,17 +131,35 @@ HOT: dict[str, Query] = {
     "event": lambda c: events.by_seq(c, 1),
     "events of a message": lambda c: events.of_message(c, 1),
     "email": lambda c: messages.get(c, 1, newest(c)),
-    "emails": lambda c: messages.list_(c, 1, limit=10),
-    "emails after": lambda c: messages.list_(c, 1, limit=10, after=newest(c)),
-    "emails before": lambda c: messages.list_(c, 1, limit=10, before=newest(c)),
-    "emails since": lambda c: messages.list_(
+    "emails": lambda c: message_lists.page(c, 1, limit=10),
+    "emails after": lambda c: message_lists.page(c, 1, limit=10, after=newest(c)),
+    "emails before": lambda c: message_lists.page(c, 1, limit=10, before=newest(c)),
+    "emails since": lambda c: message_lists.page(
         c, 1, EmailFilter(since=NOW, until=LATER, status="queued", to="x", domain="y"), limit=10
     ),
-    "emails with a tag": lambda c: messages.list_(
+    "emails with a tag": lambda c: message_lists.page(
         c, 1, EmailFilter(tag="campaign", tag_value="x"), limit=10, after=newest(c)
     ),
-    "emails of a batch": lambda c: messages.list_(c, 1, EmailFilter(batch_id="bt_1"), limit=10),
-    "suppressions": lambda c: suppressions.list_(c, 1, limit=10),
+    "emails of a batch": lambda c: message_lists.page(c, 1, EmailFilter(batch_id="bt_1"), limit=10),
+    "suppressions": lambda c: suppressions.list_(c, 1, now=NOW, limit=10),
+    "suppressions after": lambda c: suppressions.list_(
+        c, 1, SuppressionFilter(reason="manual"), now=NOW, limit=10, after="sup_" + "0" * 25 + "9"
+    ),
+    "suppressions since": lambda c: suppressions.list_(
+        c, 1, SuppressionFilter(since=NOW), now=NOW, limit=10
+    ),
+    "undo an import": lambda c: suppressions.remove_matching(
+        c, 1, SuppressionFilter(rule="imp_1"), limit=10
+    ),
+    "forget suppressions": lambda c: suppressions.forget_expired(c, NOW, limit=10),
+    "statistics": lambda c: stats.record(c, stats.tally(c)),
+    "statistics by hour": lambda c: stats.timeseries(c, SCOPE, "delivered", hours=24),
+    "statistics of a domain": lambda c: stats.totals(
+        c, replace(SCOPE, domain="example.net"), ["bounced"]
+    ),
+    "forget statistics": lambda c: stats.forget_before(c, LATER, limit=10),
+    "requests": lambda c: request_log.list_(c, 1, limit=10, after="log_" + "0" * 25 + "9"),
+    "forget requests": lambda c: request_log.forget_before(c, LATER, limit=10),
     "entries of an email": lambda c: queue.list_entries(c, limit=10, email_id=newest(c)),
     "hold by id": lambda c: queue.hold(c, Selection(("dl_" + "0" * 25 + "1",)), now=NOW),
     "hold a domain": lambda c: queue.hold(c, Selection(domain="example.net"), now=NOW),
@@ -112,8 +167,19 @@ HOT: dict[str, Query] = {
     "retry a domain": lambda c: queue.retry_now(c, Selection(domain="example.net"), now=LATER),
     "cancel a domain": lambda c: queue.cancel(c, Selection(domain="example.net"), now=NOW),
     "cancel an email": lambda c: queue.cancel(c, Selection((newest(c),)), now=NOW),
-    "due retries": lambda c: webhooks.due_retries(c, NOW, limit=10),
-    "record a failure": lambda c: webhooks.record_failure(c, webhooks.Retry("wh_1", 1, 1, NOW)),
+    "webhook outbox": lambda c: webhook_outbox.read(c, endpoint(c), PLACE, NOW),
+    "webhook report": lambda c: webhook_outbox.write(c, endpoint(c), REPORT),
+    "webhook lag": lambda c: webhook_history.lag(c, endpoint(c)),
+    "webhook events": lambda c: webhook_history.list_(c, endpoint(c), limit=10, after=9),
+    "webhook events given up": lambda c: webhook_history.list_(
+        c, endpoint(c), webhook_history.State.FAILED, limit=10
+    ),
+    "webhook replay": lambda c: webhook_history.replay_range(
+        c, endpoint(c), event_feed.Span(1), only_failed=True, limit=10, now=NOW
+    ),
+    "event feed": lambda c: event_feed.read(c, event_feed.Span(1, after=3), limit=10),
+    "event news": lambda c: event_feed.news(c, 3),
+    "events before": lambda c: event_feed.seq_before(c, LATER),
     "prune": lambda c: retention.prune(c, bodies_before=LATER, events_before=LATER, limit=10),
     "files in use": lambda c: retention.files_in_use(c, ["a"]),
     "forget answers": lambda c: idempotency.forget_before(c, LATER),
@@ -122,14 +188,22 @@ WHOLE_QUEUE: dict[str, Query] = {
     "schedule": queue.schedule,
     "free claims": lambda c: queue.free_claims(c, NOW, owner="me"),
     "depths": queue.depths,
+    "depths of a tenant": lambda c: queue.depths(c, tenant_id=1, limit=10),
+    "totals": queue.totals,
     "entries": lambda c: queue.list_entries(c, limit=10, tenant_id=1),
+    "hold a tag": lambda c: queue.hold(c, Selection(tag=("campaign", "x")), now=NOW),
+    "hold everything of a tenant": lambda c: queue.hold(
+        c, Selection(is_all=True), now=NOW, tenant_id=1
+    ),
     "hold everything": lambda c: queue.hold(c, Selection(is_all=True), now=NOW),
     "cancel everything": lambda c: queue.cancel(c, Selection(is_all=True), now=NOW),
 }
 SORTED = {"entries of an email", "emails of a batch"}
 """Few rows each, so that sorting them costs nothing."""
-SMALL = ("SCAN sqlite_sequence", "SCAN (subquery")
-"""One row for each counter; what a subquery has found by its indexes."""
+GROUPED = {"statistics", "statistics by hour", "statistics of a domain"}
+"""What sums up sorts what it sums."""
+SMALL = ("SCAN sqlite_sequence", "SCAN (subquery", "SCAN domain_suspensions", "SCAN t VIRTUAL")
+"""One row for each counter; what a subquery has found; what an operator has; a message's tags."""
 
 
 @pytest.fixture
@@ -150,7 +224,7 @@ def test_hot_queries_search_an_index(explaining: Explaining, name: str) -> None:
     scans = [step for step in explaining.plan if step.startswith("SCAN")]
     sorts = [step for step in explaining.plan if "TEMP B-TREE" in step]
     assert [step for step in scans if not step.startswith(SMALL)] == []
-    assert sorts == [] or name in SORTED
+    assert sorts == [] or name in SORTED | GROUPED
 
 
 @pytest.mark.parametrize("name", WHOLE_QUEUE)

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from mta.core.event import EventKind
-from storage import events, messages, queue, retention, webhooks
+from storage import events, message_lists, messages, queue, retention, webhook_retries, webhooks
 from storage.database import Connection
-from storage.messages import EmailFilter
+from storage.message_lists import EmailFilter
 from storage.retention import Pruned
-from storage.webhooks import Retry
+from storage.webhook_retries import Retry
 from tests.storage import builders
 from tests.storage.builders import NOW, accept, claim, settle_all
 
@@ -111,10 +111,10 @@ def test_events_wait_for_every_webhook(connection: Connection) -> None:
     assert prune(connection, history=NOW + DAY).is_empty
     webhooks.advance(connection, "wh_1", 1)
     assert prune(connection, history=NOW + DAY) == Pruned(0, 1, 0, ())
-    webhooks.record_failure(connection, Retry("wh_1", 2, 1, NOW))
+    webhook_retries.keep(connection, Retry("wh_1", 2, 1, NOW))
     webhooks.advance(connection, "wh_1", 2)
     assert prune(connection, history=NOW + DAY).is_empty
-    webhooks.forget_retry(connection, "wh_1", 2)
+    webhook_retries.forget(connection, "wh_1", [2])
     assert prune(connection, history=NOW + DAY) == Pruned(0, 1, 1, ())
 
 
@@ -123,8 +123,8 @@ def test_a_disabled_webhook_holds_nothing_back(connection: Connection, has_retry
     add_webhook(connection)
     deliver(connection, "a@example.net")
     if has_retry:
-        webhooks.record_failure(connection, Retry("wh_1", 1, 1, NOW))
-    webhooks.set_disabled(connection, "wh_1", NOW)
+        webhook_retries.keep(connection, Retry("wh_1", 1, 1, NOW))
+    webhooks.disable(connection, "wh_1", NOW, "gone")
     assert prune(connection, history=NOW + DAY) == Pruned(0, 2, 1, ())
 
 
@@ -140,4 +140,4 @@ def test_lists_do_not_show_what_is_gone(connection: Connection) -> None:
     deliver(connection, "a@example.net", tags=(("x", "y"),))
     prune(connection, history=NOW + DAY)
     for filters in (EmailFilter(), EmailFilter(tag="x", tag_value="y"), EmailFilter(tag="x")):
-        assert messages.list_(connection, 1, filters, limit=9) == []
+        assert message_lists.page(connection, 1, filters, limit=9).emails == ()

@@ -8,7 +8,7 @@ from mta.core.bounce import BounceClass
 from mta.core.disposition import Deferred, Why
 from mta.core.event import EventKind
 from mta.core.outcome import Ambiguous, Attempt, Peer
-from storage import events, messages, queue
+from storage import events, message_lists, queue
 from storage.database import Connection
 from storage.messages import EmailView
 from storage.queue import Selection
@@ -19,7 +19,7 @@ ENDED = NOW + timedelta(milliseconds=1500)
 
 
 def view(connection: Connection) -> EmailView:
-    [email] = messages.list_(connection, 1, limit=2)
+    [email] = message_lists.page(connection, 1, limit=2).emails
     return email
 
 
@@ -182,7 +182,7 @@ def test_many_messages_in_one_call(connection: Connection) -> None:
     for number in range(30):
         accept(connection, f"a{number}@example.net", f"b{number}@example.net")
     settle_all(connection, claim(connection))
-    emails = messages.list_(connection, 1, limit=100)
+    emails = message_lists.page(connection, 1, limit=100).emails
     assert {email.status for email in emails} == {"delivered"}
     assert events.last_seq(connection) == 120
 

@@ -1,0 +1,145 @@
+"""Looks at the DNS records of domains: which are due, and what each one changes.
+
+The decisions are core/domain_standing.py's. Not here: the looking (mta/domain_verification.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from mta.core import ids
+from mta.core.domain_records import KeyState
+from mta.core.domain_standing import Standing, after_look, next_look
+from mta.core.event import EventKind, JsonValue
+from storage import dkim_rotation, domains, events
+from storage.database import Connection
+from storage.domains import DkimKeyRecord, DomainRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRules:
+    """How often to look, and for how long.
+
+    Attributes:
+        interval: between two looks at a domain of which nothing is expected.
+        key_life: how long the record of a retired DKIM key stays published.
+    """
+
+    interval: timedelta
+    key_life: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look has found.
+
+    Attributes:
+        keys: the domain's keys that it was about; when they are others by now, it proves nothing.
+        report: what is kept of it (core.domain_report).
+        is_verified: all that is required is right; None: the DNS did not answer.
+        is_next_seen: every DNS server has every key that is to be used next.
+    """
+
+    keys: tuple[DkimKeyRecord, ...]
+    report: Mapping[str, JsonValue]
+    is_verified: bool | None
+    is_next_seen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What a look has changed.
+
+    Attributes:
+        domain: as it is now.
+        event: what was written into the journal, if anything.
+        is_switched: mail is signed with new keys from now on.
+        forgotten: retired keys that are no longer needed; their files may go.
+    """
+
+    domain: DomainRecord
+    event: EventKind | None
+    is_switched: bool
+    forgotten: tuple[DkimKeyRecord, ...]
+
+
+def due(connection: Connection, now: datetime, *, limit: int) -> list[DomainRecord]:
+    """Return the domains to look at now, the longest due first."""
+    return domains.select(
+        connection,
+        "next_check_at <= ? ORDER BY next_check_at LIMIT ?",
+        (ids.milliseconds(now), limit),
+    )
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """Return when the next look is due (may be past); None: there are no domains."""
+    row = connection.execute("SELECT MIN(next_check_at) FROM domains").fetchone()
+    return None if row[0] is None else ids.moment(row[0])
+
+
+def conclude(
+    connection: Connection, domain_id: str, look: Look, *, rules: CheckRules, now: datetime
+) -> Concluded | None:
+    """Write down a look and what follows from it; None when the domain is gone."""
+    domain = domains.get_domain(connection, None, domain_id)
+    if domain is None:
+        return None
+    is_current = look.keys == domain.keys
+    standing, event = after_look(
+        domain.standing, is_verified=look.is_verified if is_current else None, now=now
+    )
+    is_switched = is_current and look.is_next_seen and bool(domain.keys_in(KeyState.NEXT))
+    if is_switched:
+        dkim_rotation.switch(connection, domain, now)
+    forgotten = dkim_rotation.forget_retired(connection, domain.id, now - rules.key_life)
+    is_rotating = not is_switched and bool(domain.keys_in(KeyState.NEXT))
+    due_at = next_look(standing, is_rotating=is_rotating, interval=rules.interval, now=now)
+    _store(connection, domain.id, standing, look, due_at)
+    if event is not None:
+        _tell(connection, domain, standing, look, event)
+    changed = domains.get_domain(connection, None, domain.id)
+    return Concluded(changed or domain, event, is_switched, forgotten)
+
+
+def _store(
+    connection: Connection, domain_id: str, standing: Standing, look: Look, due_at: datetime
+) -> None:
+    times = (standing.checked_at, standing.verified_at, standing.failed_at)
+    connection.execute(
+        "UPDATE domains SET checked_at = ?, verified_at = ?, failed_at = ?, failures = ?,"
+        " report = ?, next_check_at = ? WHERE id = ?",
+        (
+            *(None if at is None else ids.milliseconds(at) for at in times),
+            standing.failures,
+            events.json_data(look.report),
+            ids.milliseconds(due_at),
+            domain_id,
+        ),
+    )
+
+
+def _tell(
+    connection: Connection, domain: DomainRecord, standing: Standing, look: Look, kind: EventKind
+) -> None:
+    """Write the event into the journal, with the status of each record; notes are left out."""
+    told = ("record", "type", "name", "value", "status", "advice")
+    records = cast("list[dict[str, JsonValue]]", look.report.get("records", []))
+    data: dict[str, JsonValue] = {
+        "id": domain.id,
+        "name": domain.name,
+        "status": standing.status.value,
+        "records": [{name: record[name] for name in told} for record in records if record["value"]],
+    }
+    row = (
+        events.NO_ROW,
+        events.NO_ROW,
+        domain.tenant_id,
+        kind.value,
+        ids.milliseconds(cast("datetime", standing.checked_at)),
+        events.json_data(data),
+    )
+    events.append(connection, [row])
