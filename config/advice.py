@@ -51,8 +51,8 @@ def _doors(settings: Settings) -> Iterator[str]:
                 f"smtp.submission.trusted_networks: {network} holds public addresses; "
                 "whoever is there sends without a password"
             )
-    if settings.reports.listen:
-        yield "smtp.reports.listen: not served yet, that listener comes with a later release"
+    if settings.reports.domain and not settings.reports.listen:
+        yield "smtp.reports.listen: empty; reports to smtp.reports.domain must be imported"
 
 
 def _outgoing(settings: Settings) -> Iterator[str]:

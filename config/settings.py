@@ -11,13 +11,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from config import units
+from config import suppression_rules, units
 from config.loader import Entries, Overrides, Place, SettingsError, parse_toml, read_table
 from config.units import Endpoint
+from mta.core import sandbox
+from mta.core.bounce import BounceClass
+from mta.core.domain_records import Instance
 from mta.core.network import IpNetwork
 from mta.core.pin import Pin
+from mta.core.quota import Quota
+from mta.core.rate_limit import Limit
 from mta.core.retry import RetrySchedule
+from mta.core.suppression import PolicyError, SuppressionPolicy
 
 __all__ = ["Endpoint", "Settings", "SettingsError", "find", "load", "parse"]
 
@@ -27,6 +34,7 @@ Size = Annotated[int, units.size]
 Endpoints = Annotated[tuple[Endpoint, ...], units.several(units.endpoint)]
 Networks = Annotated[tuple[IpNetwork, ...], units.several(units.network)]
 OptionalDomain = Annotated[str, units.optional_domain]
+SuppressionRule = Annotated[str, suppression_rules.reader]
 OptionalPath = Annotated[Path | None, units.optional_path]
 
 API_LISTEN = Endpoint("127.0.0.1", 8025)
@@ -52,12 +60,26 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiLimits:
+    """[api.limits]: requests of each API key."""
+
+    requests: Annotated[tuple[Limit, ...], units.several(units.rate)] = (
+        units.rate("100/s"),
+        units.rate("5000/m"),
+    )
+    exempt_networks: Networks = LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """[api]: the HTTP control API; listen None switches it off."""
 
     listen: Annotated[Endpoint | None, units.optional_endpoint] = API_LISTEN
     public_url: Annotated[str, units.public_url] = ""
     max_body_size: Size = 40 * 2**20
+    trusted_proxies: Networks = ()
+    sandbox_domain: Annotated[str, units.domain] = sandbox.DEFAULT_DOMAIN
+    limits: ApiLimits = ApiLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +108,12 @@ class Reports:
 
     listen: Endpoints = ()
     domain: OptionalDomain = ""
+    rewrite: Annotated[Literal["all", "api"], units.choice("all", "api")] = "all"
+    valid_for: timedelta = timedelta(days=45)
+    max_message_size: Size = 2**20
+    max_connections: Count = 100
+    max_connections_per_address: Count = 10
+    max_per_minute: Count = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +176,65 @@ class Dkim:
 
 
 @dataclass(frozen=True, slots=True)
+class Domains:
+    """[domains]: the DNS records of sender domains."""
+
+    egress_addresses: Annotated[tuple[str, ...], units.several(units.address)] = ()
+    spf_include: Annotated[str, units.optional_dns_name] = ""
+    check_interval: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """[policy]: what is accepted from our own clients."""
 
     require_verified_domain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SendingQuota:
+    """[quota]: emails that each tenant may send; 0 is as many as it likes."""
+
+    per_hour: Annotated[int, units.integer(0, 1_000_000_000)] = 0
+    per_day: Annotated[int, units.integer(0, 1_000_000_000)] = 0
+
+    @property
+    def core(self) -> Quota:
+        """The quota as decisions take it."""
+        return Quota(self.per_hour or None, self.per_day or None)
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """[suppression]: which failures stop further mail to an address, one rule for each class."""
+
+    bad_mailbox: SuppressionRule = "at once"
+    bad_domain: SuppressionRule = "2 within 30d apart 20h for 90d"
+    inactive_mailbox: SuppressionRule = "2 within 30d apart 20h for 180d"
+    mailbox_full: SuppressionRule = "3 within 30d apart 20h for 30d"
+    relay_denied: SuppressionRule = "never"
+
+    @property
+    def policy(self) -> SuppressionPolicy:
+        """The rules as decisions take them."""
+        return suppression_rules.policy(
+            {
+                BounceClass.BAD_MAILBOX: self.bad_mailbox,
+                BounceClass.BAD_DOMAIN: self.bad_domain,
+                BounceClass.INACTIVE_MAILBOX: self.inactive_mailbox,
+                BounceClass.MAILBOX_FULL: self.mailbox_full,
+                BounceClass.RELAY_DENIED: self.relay_denied,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """[dsn]: delivery reports to whoever submits by SMTP."""
+
+    enabled: bool = True
+    delay_after: timedelta = timedelta(hours=4)
+    max_returned: Size = 64 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +243,8 @@ class Retention:
 
     bodies: Annotated[timedelta, units.duration_or_zero] = timedelta(days=1)
     events: timedelta = timedelta(days=30)
+    statistics: timedelta = timedelta(days=400)
+    requests: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +252,10 @@ class Webhooks:
     """[webhooks]: how events are posted to the app."""
 
     allow_private_targets: Networks = ()
+    allow_ports: Annotated[tuple[int, ...], units.several(units.integer(1, 65_535))] = ()
     timeout: timedelta = timedelta(seconds=15)
     concurrency: Count = 10
+    max_backlog: Count = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +281,11 @@ class Settings:
     routing: Annotated[Mapping[str, Pin], Entries(key=units.route_domain, value=units.pin)] = field(
         default_factory=dict
     )
+    domains: Domains = Domains()
     policy: Policy = Policy()
+    quota: SendingQuota = SendingQuota()
+    suppression: Suppression = Suppression()
+    dsn: Dsn = Dsn()
     retention: Retention = Retention()
     webhooks: Webhooks = Webhooks()
     log: Log = Log()
@@ -208,6 +299,17 @@ class Settings:
     def reports(self) -> Reports:
         """[smtp.reports]."""
         return self.smtp.reports
+
+    @property
+    def instance(self) -> Instance:
+        """What the DNS records of all sender domains depend on."""
+        return Instance(
+            hostname=self.server.hostname,
+            egress=self.domains.egress_addresses,
+            spf_include=self.domains.spf_include,
+            reports_domain=self.reports.domain,
+            tracking_target=urlsplit(self.api.public_url).hostname or self.server.hostname,
+        )
 
 
 def find(explicit: Path | None) -> Path:
@@ -272,6 +374,12 @@ def _contradictions(settings: Settings) -> list[tuple[str, str]]:
         found.append(("tls.certificate", "must name the certificate of tls.key"))
     if settings.submission.tls_listen and not tls.certificate:
         found.append(("smtp.submission.tls_listen", "needs tls.certificate and tls.key"))
+    if settings.reports.listen and not settings.reports.domain:
+        found.append(("smtp.reports.domain", "must be set where smtp.reports.listen is"))
+    try:
+        _ = settings.suppression.policy
+    except PolicyError as error:
+        found.append(("suppression", str(error)))
     if retry.ceiling < retry.first:
         found.append(("delivery.retry.ceiling", "must not be shorter than delivery.retry.first"))
     return found

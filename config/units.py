@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from mta.core.address import AddressError, to_ascii_domain
 from mta.core.network import IpNetwork, parse_endpoint
 from mta.core.pin import Pin, PinError, parse_pin
+from mta.core.rate_limit import Limit, parse_limit
 
 T = TypeVar("T")
 Reader = Callable[[object], T]
@@ -38,6 +39,9 @@ _SIZE_UNITS = {
     "GiB": 2.0**30,
 }
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]+)", re.ASCII)
+_DNS_NAME = re.compile(
+    r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,61}", re.ASCII
+)
 _CREDENTIAL = re.compile(r"credential:([A-Za-z0-9_.-]{1,255})", re.ASCII)
 _SYSTEMD_CREDENTIALS = "/run/credentials/mta.service"
 _LONGEST_DURATION = timedelta(days=3650)
@@ -127,6 +131,14 @@ def size(value: object) -> int:
     if not isinstance(count, int | float) or not 1 <= count < 2**40:
         raise BadValueError('must be a size: bytes, or text such as "100KiB" or "25MiB"')
     return int(count)
+
+
+def rate(value: object) -> Limit:
+    """Read a rate such as "100/s", "5000/m" or "20/10s"."""
+    try:
+        return parse_limit(text(value))
+    except ValueError:
+        raise BadValueError('must be a rate such as "100/s", "5000/m" or "20/10s"') from None
 
 
 def choice(*allowed: str) -> Reader[str]:
@@ -231,6 +243,22 @@ def domain(value: object) -> str:
 def optional_domain(value: object) -> str:
     """Read a domain name, or "" for none."""
     return "" if value == "" else domain(value)
+
+
+def optional_dns_name(value: object) -> str:
+    """Read a name such as "_spf.example.com", whose labels may hold "_"; "" is none."""
+    given = text(value).lower()
+    if given and (len(given) > 253 or not _DNS_NAME.fullmatch(given)):
+        raise BadValueError('must be a name of the DNS, such as "_spf.example.com"')
+    return given
+
+
+def address(value: object) -> str:
+    """Read an IP address; returns its shortest form."""
+    try:
+        return str(ipaddress.ip_address(text(value)))
+    except ValueError:
+        raise BadValueError('must be an IP address, such as "192.0.2.25"') from None
 
 
 def hostname(value: object) -> str:

@@ -32,7 +32,7 @@ def keys_warned(text: str, source: Path = Path("/nowhere/mta.toml")) -> list[str
             NAMED + '[smtp.submission]\ntrusted_networks = ["0.0.0.0/0", "10.0.0.0/8"]',
             ["smtp.submission.trusted_networks"],
         ),
-        (NAMED + '[smtp.reports]\nlisten = ["0.0.0.0:25"]', ["smtp.reports.listen"]),
+        (NAMED + '[smtp.reports]\ndomain = "b.example.com"', ["smtp.reports.listen"]),
         (NAMED + "[dkim]\nalgorithms = []", ["dkim.algorithms"]),
         (NAMED + '[delivery]\nfinal_timeout = "1m"', ["delivery.final_timeout"]),
         (

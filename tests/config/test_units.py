@@ -42,6 +42,9 @@ from config.units import BadValueError, Endpoint
         (units.network, "::1", ip_network("::1/128")),
         (units.domain, "Bücher.example", "xn--bcher-kva.example"),
         (units.optional_domain, "", ""),
+        (units.optional_dns_name, "_spf.Example.com", "_spf.example.com"),
+        (units.optional_dns_name, "", ""),
+        (units.address, "2001:DB8:0::1", "2001:db8::1"),
         (units.route_domain, "*", "*"),
         (units.public_url, "https://mail.example.com/", "https://mail.example.com"),
         (units.public_url, "", ""),
@@ -58,6 +61,10 @@ def test_readers_take(read: Callable[[object], object], value: object, expected:
     ("read", "value", "message"),
     [
         (units.duration, 5, "time span"),  # a bare number has no unit
+        (units.optional_dns_name, "_spf", "name of the DNS"),
+        (units.optional_dns_name, "a b.example", "name of the DNS"),
+        (units.address, "192.0.2.0/24", "IP address"),
+        (units.address, "mta.example", "IP address"),
         (units.duration, "5 minutes", "time span"),
         (units.duration, "0s", "longer than zero"),
         (units.duration, "99999d", "time span"),
