@@ -12,23 +12,55 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from mta.core.outcome import Accepted, Attempt, Outcome, Unreachable
+from mta.core.extensions import Extensions
+from mta.core.outcome import Accepted, Attempt, Outcome, Peer, Unreachable
+from mta.core.route import Route
 from mta.core.shaping import is_too_many_recipients
+from mta.core.transaction import Transaction
 from mta.ready_queue import Delivery
 from mta.settling import Result, Settler
 from mta.site import Site
-from mta.smtp_client import Connector, NotOpened
-from mta.smtp_transaction import Session, Stale
+from mta.smtp_client import NotOpened
+from mta.smtp_transaction import Stale
 from mta.transactions import TransactionBuilder
 from storage import faults
 from storage.queue import QueuedEntry, QueuedMessage
+
+
+class MailSession(Protocol):
+    """An open session: of smtp_transaction.Session, what a worker uses."""
+
+    @property
+    def peer(self) -> Peer:
+        """Whom it is with."""
+
+    @property
+    def extensions(self) -> Extensions:
+        """What the peer offers."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be given another transaction."""
+
+    async def deliver(self, transaction: Transaction) -> Sequence[Outcome] | Stale:
+        """Return an outcome for each recipient, in the same order."""
+
+    async def close(self) -> None:
+        """Take leave. Never fails."""
+
+
+class SessionOpener(Protocol):
+    """Opens sessions, as smtp_client.Connector does."""
+
+    async def connect(self, route: Route) -> MailSession | NotOpened:
+        """Return a session with the route, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every worker works with; `now` gives the time (aware, UTC)."""
 
-    connector: Connector
+    connector: SessionOpener
     builder: TransactionBuilder
     settler: Settler
     now: Callable[[], datetime]
@@ -74,7 +106,7 @@ class Worker:
         self._tools = tools
         self._supervisor = supervisor
         self._max_messages = max_messages
-        self._session: Session | None = None
+        self._session: MailSession | None = None
         self._is_broken_off = False
         self.is_connecting = True
 
@@ -105,7 +137,7 @@ class Worker:
             self._site.established -= 1
             await opened.close()
 
-    async def _use(self, session: Session) -> None:
+    async def _use(self, session: MailSession) -> None:
         site = self._site
         for _ in range(self._max_messages):
             delivery = await self._next()
@@ -120,7 +152,7 @@ class Worker:
                 return None
         return delivery
 
-    async def _deliver(self, session: Session, delivery: Delivery) -> bool:
+    async def _deliver(self, session: MailSession, delivery: Delivery) -> bool:
         """Carry out a delivery, in several transactions when the peer wants fewer recipients.
 
         Returns:
@@ -137,8 +169,14 @@ class Worker:
                 return False
             share = _share_out(entries, outcomes, is_broken_off=self._is_broken_off)
             ended_at = self._tools.now()
+            has_peer_dsn = session.extensions.dsn and not self._tools.builder.has_own_path(message)
             await self._tools.settler.settle(
-                Result(message, entry, Attempt(outcome, session.peer, started_at, ended_at))
+                Result(
+                    message,
+                    entry,
+                    Attempt(outcome, session.peer, started_at, ended_at),
+                    has_peer_dsn,
+                )
                 for entry, outcome in share.tried
             )
             if share.untried:
@@ -149,7 +187,11 @@ class Worker:
         return True
 
     async def _transact(
-        self, session: Session, message: QueuedMessage, entries: list[QueuedEntry], now: datetime
+        self,
+        session: MailSession,
+        message: QueuedMessage,
+        entries: list[QueuedEntry],
+        now: datetime,
     ) -> Sequence[Outcome] | Stale:
         transaction = await self._tools.builder.build(message, entries, now)
         if isinstance(transaction, Unreachable):

@@ -100,7 +100,8 @@ class Dispatcher:
         """Take charge of claimed entries of one domain."""
         site = self._site(route, now)
         for each in claimed:
-            site.ready.put(each.message, each.entries, now)
+            is_individual = self._tools.builder.is_individual(each.message)
+            site.ready.put(each.message, each.entries, now, is_individual=is_individual)
             weight = _weight(each.message, len(each.entries))
             site.entries += len(each.entries)
             site.weight += weight
@@ -187,20 +188,21 @@ class Dispatcher:
         """Open as many connections as the site may have now, and see to being asked again."""
         while not self._is_stopping:
             now = self._tools.now()
-            match may_open(site.state(), self._limits, connections=self._connections, now=now):
+            match may_open(site.state(), self._limits, connections=self.connections, now=now):
                 case Open():
                     self._open(site)
                     continue
                 case Wait(Holding.ENGINE_LIMIT):
                     self._without_slot[site] = None
-                    if self._connections >= self._limits.max_connections:
+                    if self.connections >= self._limits.max_connections:
                         self._idle.close_oldest()
                 case Wait(until=datetime() as until):
                     self._set_alarm(site, (until - now).total_seconds())
             break
 
     @property
-    def _connections(self) -> int:
+    def connections(self) -> int:
+        """Open or being opened, to all sites."""
         return len(self._workers)
 
     def _open(self, site: Site) -> None:
@@ -221,11 +223,11 @@ class Dispatcher:
 
     def _use_slot(self) -> None:
         """Give a connection that has become free to the site that has waited longest for one."""
-        connections = self._connections
+        connections = self.connections
         for _ in range(len(self._without_slot)):
             site, _ = self._without_slot.popitem(last=False)
             self._consider(site)
-            if self._connections > connections:
+            if self.connections > connections:
                 break
 
     def _set_alarm(self, site: Site, delay: float) -> None:
@@ -313,7 +315,7 @@ class Dispatcher:
         if site is None:
             return None
         now = self._tools.now()
-        decision = may_open(site.state(), self._limits, connections=self._connections, now=now)
+        decision = may_open(site.state(), self._limits, connections=self.connections, now=now)
         return SiteView(
             site=name,
             ready=len(site.ready),

@@ -1,14 +1,16 @@
-"""DKIM key pairs: making, reading and keeping them, and the DNS record that publishes one.
+"""DKIM key pairs: making, reading, keeping and removing them.
 
 A key lives in data_dir/keys/<domain>/<selector>.pem, readable by its owner only. The types and
 exceptions of cryptography stay behind PrivateKey and KeyFileError.
 
-Not here: signing mail (signing.py) and which domain has which keys (storage/domains.py).
+Not here: signing mail (signing.py), which domain has which keys (storage/domains.py), and the DNS
+record that publishes one (core/domain_records.py).
 Follows RFC 6376 3.6.1, RFC 8301 for sizes, RFC 8463 for Ed25519.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from base64 import b64decode, b64encode
@@ -32,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from storage.domains import DkimKeyRecord
+from storage.errors import StorageUnavailable
 
 RSA = "rsa-sha256"
 ED25519 = "ed25519-sha256"
@@ -116,15 +119,6 @@ class PrivateKey:
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-@dataclass(frozen=True, slots=True)
-class DnsRecord:
-    """One record to publish: its full name without a final dot, its type, and its whole value."""
-
-    name: str
-    type: str
-    value: str
-
-
 def create_keys(
     data_dir: Path, domain: str, selector: str, algorithms: Sequence[str], given_pem: bytes | None
 ) -> tuple[DkimKeyRecord, ...]:
@@ -155,6 +149,37 @@ def create_keys(
     return tuple(records)
 
 
+class KeyFiles:
+    """Makes and removes the keys of domains without holding up the event loop."""
+
+    def __init__(self, data_dir: Path, algorithms: Sequence[str]) -> None:
+        """Take where the keys are, and which a domain gets; none makes RSA."""
+        self._data_dir = data_dir
+        self._algorithms = algorithms
+
+    async def make(self, domain: str, selector: str) -> tuple[DkimKeyRecord, ...]:
+        """Do what create_keys does.
+
+        Raises:
+            StorageUnavailable: the disk refuses them, or their files hold other keys.
+        """
+        arguments = (self._data_dir, domain, selector, self._algorithms, None)
+        try:
+            return await asyncio.to_thread(create_keys, *arguments)
+        except KeyFileError as error:
+            raise StorageUnavailable(str(error)) from error
+
+    async def remove(self, keys: Sequence[DkimKeyRecord]) -> None:
+        """Delete the private halves of keys; those that are not there are no error."""
+        await asyncio.to_thread(remove_keys, self._data_dir, keys)
+
+
+def remove_keys(data_dir: Path, keys: Sequence[DkimKeyRecord]) -> None:
+    """Delete the private halves of keys; those that are not there are no error."""
+    for key in keys:
+        (data_dir / key.key_file).unlink(missing_ok=True)
+
+
 def selectors_for(selector: str, algorithms: Sequence[str]) -> dict[str, str]:
     """Return algorithm -> selector: the first has `selector`, others "-rsa" or "-ed25519" too."""
     suffixes = ["", *(f"-{algorithm.removesuffix('-sha256')}" for algorithm in algorithms[1:])]
@@ -170,20 +195,9 @@ def key_file(domain: str, selector: str) -> str:
     for what, name in (("domain", domain), ("selector", selector)):
         if not _NAME.fullmatch(name):
             raise KeyFileError(f"the {what} {name[:80]!a} is not a DNS name in lower case")
-    if len(_record_name(domain, selector)) > 253:
+    if len(f"{selector}._domainkey.{domain}") > 253:
         raise KeyFileError("domain and selector together are too long for a DNS name")
     return f"keys/{domain}/{selector}.pem"
-
-
-def dns_record(domain: str, selector: str, algorithm: str, public_key: str) -> DnsRecord:
-    """Return the TXT record that publishes a key (RFC 6376 3.6.1)."""
-    key_type = algorithm.removesuffix("-sha256")
-    value = f"v=DKIM1; k={key_type}; p={public_key}"
-    return DnsRecord(_record_name(domain, selector), "TXT", value)
-
-
-def _record_name(domain: str, selector: str) -> str:
-    return f"{selector}._domainkey.{domain}"
 
 
 def _stored_key(path: Path, algorithm: str, given: PrivateKey | None) -> PrivateKey:

@@ -16,6 +16,11 @@ class Engine:
         self._dispatcher = dispatcher
         self._scheduling: asyncio.Task[None] | None = None
 
+    @property
+    def connections(self) -> int:
+        """Connections to other servers, open or being opened."""
+        return self._dispatcher.connections
+
     def kick(self) -> None:
         """Look into storage soon: something was added. Costs nothing when called often."""
         self._scheduler.kick()

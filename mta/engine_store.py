@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from mta.core.disposition import Why
+from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
 from mta.logs import log_event
 from storage import directives, domains, engine_state, faults, queue
 from storage.database import Connection, Database
@@ -57,7 +58,13 @@ class EngineStore:
     """The queue as the engine sees it."""
 
     def __init__(
-        self, database: Database, owner: str, *, on_events: Callable[[], object] = bool
+        self,
+        database: Database,
+        owner: str,
+        *,
+        on_events: Callable[[], object] = bool,
+        on_told: Callable[[], object] = bool,
+        policy: SuppressionPolicy = NO_SUPPRESSION,
     ) -> None:
         """Take the collaborators.
 
@@ -65,7 +72,11 @@ class EngineStore:
             database: the queue.
             owner: the name of this process that claims are recorded under.
             on_events: called when the journal has grown by what was settled.
+            on_told: called when senders are to be told of something.
+            policy: which failures suppress their addresses; the default suppresses none.
         """
+        self._on_told = on_told
+        self._policy = policy
         self._database = database
         self._owner = owner
         self._on_events = on_events
@@ -91,9 +102,12 @@ class EngineStore:
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """Write down what became of attempts."""
         faults.reach("before_settle")
-        await self._write(lambda connection: queue.settle(connection, settlements))
+        policy = self._policy
+        await self._write(lambda connection: queue.settle(connection, settlements, policy))
         faults.reach("after_settle")
         self._on_events()
+        if any(settlement.tell for settlement in settlements):
+            self._on_told()
 
     async def give_back(self, entry_ids: Sequence[int], due_at: datetime, why: Why) -> None:
         """Let claimed entries wait again, untried."""

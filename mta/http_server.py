@@ -1,6 +1,7 @@
 """The HTTP server under the control API: uvicorn in a loop and on sockets that are ours.
 
-Not here: what is served (control_api/app.py). Owner of uvicorn.
+Not here: what is served (control_api/app.py), one connection (http_protocol.py). Owner of uvicorn,
+with http_protocol.py.
 """
 
 from __future__ import annotations
@@ -9,41 +10,46 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import uvicorn
 
-KEEP_ALIVE = 75
-"""Seconds that an idle connection is kept for the next request."""
-MAX_CONNECTIONS = 1000
-"""Connections and requests at once; more are answered with 503."""
+from mta.http_protocol import ConnectionLimits, GuardedProtocol
 
 
 class HttpServer(uvicorn.Server):
     """Serves one application until stop()."""
 
-    def __init__(self, app: Any, listener: socket.socket, *, shutdown_timeout: timedelta) -> None:
+    def __init__(
+        self,
+        app: Any,
+        listener: socket.socket,
+        *,
+        shutdown_timeout: timedelta,
+        limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
+    ) -> None:
         """Take an ASGI application and a bound socket.
 
         Args:
             app: the application.
             listener: bound, not yet listening.
             shutdown_timeout: what requests under way get when the server stops.
+            limits: what each client may take.
         """
         self._listener = listener
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=partial(GuardedProtocol, limits=limits),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 backlog=1024,
-                limit_concurrency=MAX_CONNECTIONS,
-                timeout_keep_alive=KEEP_ALIVE,
+                timeout_keep_alive=limits.keep_alive,
                 timeout_graceful_shutdown=max(1, int(shutdown_timeout.total_seconds())),
             )
         )

@@ -13,7 +13,18 @@ from functools import partial
 from itertools import islice
 
 from mta.logs import log_event
-from storage import directives, events, idempotency, retention
+from storage import (
+    directives,
+    events,
+    feedback,
+    idempotency,
+    quotas,
+    reports,
+    request_log,
+    retention,
+    stats,
+    suppressions,
+)
 from storage.database import Connection, Database
 from storage.errors import StorageFull, StorageUnavailable
 
@@ -36,11 +47,17 @@ class Maintenance:
         keep_bodies: timedelta,
         keep_events: timedelta,
         now: Callable[[], datetime],
+        keep_statistics: timedelta = timedelta(days=400),
+        keep_requests: timedelta = timedelta(days=7),
     ) -> None:
-        """Take the database and how long bodies of settled messages, and events, are kept."""
+        """Take the database and how long bodies of settled messages, events, statistics and the
+        lines of the request log are kept.
+        """
         self._database = database
         self._keep_bodies = keep_bodies
         self._keep_events = keep_events
+        self._keep_statistics = keep_statistics
+        self._keep_requests = keep_requests
         self._now = now
         self._last_seq = -1
         self._is_checkpointed = False
@@ -69,7 +86,8 @@ class Maintenance:
             await self._remove(name for name in some if name not in in_use)
 
     async def tidy(self) -> None:
-        """Do one round: prune what is old enough; empty the log when nothing else goes on."""
+        """Do one round: count what happened, prune what is old enough; empty the log when idle."""
+        await stats.catch_up(self._database)
         while await self._prune():
             self._is_checkpointed = False
         last_seq = await self._database.read(events.last_seq)
@@ -97,7 +115,17 @@ class Maintenance:
             limit=STEP,
         )
         answers = idempotency.forget_before(connection, now - idempotency.LIFETIME, limit=STEP)
-        return pruned, answers + directives.prune(connection)
+        windows = quotas.forget_before(connection, now - quotas.KEPT)
+        figures = stats.forget_before(connection, now - self._keep_statistics, limit=STEP)
+        requests = request_log.forget_before(connection, now - self._keep_requests, limit=STEP)
+        expired = suppressions.forget_expired(connection, now, limit=STEP)
+        others = answers + windows + figures + requests + expired
+        return pruned, others + directives.prune(connection) + self._forget(connection, now)
+
+    def _forget(self, connection: Connection, now: datetime) -> int:
+        """Forget what came back, as long after it as events are kept, and old failures."""
+        count = reports.prune(connection, now - self._keep_events, limit=STEP)
+        return count + feedback.forget_failures(connection, now, limit=STEP)
 
     async def _remove(self, files: Iterable[str]) -> None:
         def remove() -> None:

@@ -52,15 +52,26 @@ class ReadyQueue:
         """Since when the first delivery waits; None when the queue is empty."""
         return min((lane[0].ready_at for lane in self._lanes if lane), default=None)
 
-    def put(self, message: QueuedMessage, entries: Sequence[QueuedEntry], now: datetime) -> None:
-        """Add entries of one message, all of one priority, to its delivery or to new ones."""
+    def put(
+        self,
+        message: QueuedMessage,
+        entries: Sequence[QueuedEntry],
+        now: datetime,
+        *,
+        is_individual: bool = False,
+    ) -> None:
+        """Add entries of one message, all of one priority, to its delivery or to new ones.
+
+        is_individual: what goes over the wire differs for each recipient, so none share a delivery.
+        """
+        most = 1 if is_individual else self._max_recipients
         waiting = self._by_message.get(message.id)
-        if waiting is not None and len(waiting.entries) + len(entries) <= self._max_recipients:
+        if waiting is not None and len(waiting.entries) + len(entries) <= most:
             waiting.entries += entries
             return
         lane = self._lanes[entries[0].priority]
-        for start in range(0, len(entries), self._max_recipients):
-            delivery = Delivery(message, entries[start : start + self._max_recipients], now)
+        for start in range(0, len(entries), most):
+            delivery = Delivery(message, entries[start : start + most], now)
             lane.append(delivery)
         self._by_message[message.id] = delivery
 

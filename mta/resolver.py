@@ -8,6 +8,7 @@ Follows RFC 1035 and RFC 2308 (negative answers).
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -124,6 +125,31 @@ class Resolver:
         found = cast("list[Answer[str]]", answers)
         return [_merged(v6, v4) for v6, v4 in zip(found[::2], found[1::2], strict=True)]
 
+    async def records(self, name: str, kind: str) -> Answer[str]:
+        """Return the records of one type, "A", "AAAA", "CNAME", "MX", "PTR" or "TXT", as text.
+
+        Names are in lower case without a final dot; MX is "10 mx.example.com".
+        """
+        answer = await self._ask((name, RdataType.from_text(kind)))
+        if isinstance(answer, Found) and kind == "MX":
+            return Found(tuple(f"{preference} {host}" for preference, host in answer.records))
+        return answer
+
+    def fresh(self) -> Resolver:
+        """Return a resolver that asks the same nameservers and remembers nothing yet."""
+        return self._asking(self._library.nameservers)
+
+    def each(self) -> tuple[Resolver, ...]:
+        """Return one fresh resolver for each nameserver."""
+        return tuple(self._asking([server]) for server in self._library.nameservers)
+
+    def _asking(self, nameservers: Sequence[str | dns.nameserver.Nameserver]) -> Resolver:
+        other = copy.copy(self)
+        other._library = copy.copy(self._library)  # noqa: SLF001 - of the same class
+        other._library.nameservers = list(nameservers)  # noqa: SLF001
+        other._cache, other._asked = ExpiringMap(CACHE_SIZE), {}  # noqa: SLF001
+        return other
+
     def _recall(self, question: _Question) -> Answer[Any] | None:
         return self._cache.get(question, self._clock())
 
@@ -195,6 +221,8 @@ def _value(record: Any) -> tuple[int, str] | str:
     match record.rdtype:
         case RdataType.MX:
             return record.preference, record.exchange.to_text().lower().removesuffix(".")
+        case RdataType.CNAME | RdataType.PTR:
+            return str(record.target).lower().removesuffix(".")
         case RdataType.TXT:
             return b"".join(record.strings).decode("utf-8", "replace")
         case _:

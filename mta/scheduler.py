@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
+from typing import Protocol
 
 from mta.core.expiring import ExpiringMap
 from mta.core.outcome import Attempt, Peer, Unreachable
@@ -23,7 +24,6 @@ from mta.core.shaping import SUSPENSION, Wait
 from mta.delivery import Tools
 from mta.dispatcher import Dispatcher
 from mta.engine_store import EngineStore, Marks, News
-from mta.routing import Router
 from mta.settling import Result
 from mta.timetable import Timetable
 from storage.queue import ClaimedMessage, ClaimRequest
@@ -37,6 +37,13 @@ ROUTE_FRESH = 5.0
 MAX_ROUTES = 20_000
 MAX_SLEEP = 60.0
 """Seconds after which due times are compared with the clock again: it may have been set."""
+
+
+class RouteFinder(Protocol):
+    """Finds routes, as routing.Router does."""
+
+    async def route(self, domain: str) -> Routed:
+        """Return where mail for a domain goes, or why nowhere."""
 
 
 @dataclass(slots=True)
@@ -59,7 +66,7 @@ class Scheduler:
     def __init__(
         self,
         store: EngineStore,
-        router: Router,
+        router: RouteFinder,
         dispatcher: Dispatcher,
         tools: Tools,
         timetable: Timetable,

@@ -13,6 +13,8 @@ from itertools import islice
 from random import Random
 from typing import TypeVar
 
+from mta.core import bounce
+from mta.core.bounce import Classify
 from mta.core.disposition import (
     Bounced,
     Deferred,
@@ -26,8 +28,10 @@ from mta.core.disposition import (
 from mta.core.outcome import Accepted, Ambiguous, Attempt, Outcome, Refused, Unreachable
 from mta.core.reply import Reply
 from mta.core.retry import RetrySchedule
+from mta.core.sandbox import complains
 from mta.engine_store import EngineStore
 from mta.logs import log_event
+from mta.telling import NOBODY, TellingRules
 from mta.timetable import Timetable
 from storage.queue import QueuedEntry, QueuedMessage, Settlement
 
@@ -39,23 +43,44 @@ CHUNK = 250
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An attempt of one entry of a message."""
+    """An attempt of one entry of a message.
+
+    has_peer_dsn: the server was told what the sender wants to know, and reports to it by itself.
+    """
 
     message: QueuedMessage
     entry: QueuedEntry
     attempt: Attempt
+    has_peer_dsn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SettlingRules:
+    """What decides the fate of an entry.
+
+    Attributes:
+        retry: when to try again.
+        classify: tells the class of a refusal; the default looks at its codes only.
+        telling: which senders are told of what.
+        sandbox_domain: whose recipients may complain of what was delivered; "": there is none.
+    """
+
+    retry: RetrySchedule
+    classify: Classify = bounce.classify
+    telling: TellingRules = NOBODY
+    sandbox_domain: str = ""
 
 
 class Settler:
     """Writes down results; what comes back from here is on the disk."""
 
     def __init__(
-        self, store: EngineStore, timetable: Timetable, retry: RetrySchedule, draws: Random
+        self, store: EngineStore, timetable: Timetable, rules: SettlingRules, draws: Random
     ) -> None:
-        """Take the collaborators, and the schedule of retries that `draws` jitters."""
+        """Take the collaborators, and the rules, whose retries `draws` jitters."""
         self._store = store
         self._timetable = timetable
-        self._retry = retry
+        self._rules = rules
         self._draws = draws
 
     async def settle(self, results: Iterable[Result]) -> None:
@@ -87,11 +112,22 @@ class Settler:
         disposition = decide(
             attempt.outcome,
             EntryFacts(entry.eligible_at, attempts),
-            self._retry,
+            self._rules.retry,
             now=attempt.ended_at,
             draw=self._draws.random(),
+            classify=self._rules.classify,
         )
-        return Settlement(entry.id, attempts, disposition, attempt)
+        is_complaint = isinstance(disposition, Delivered) and complains(
+            entry.recipient, self._rules.sandbox_domain
+        )
+        tell = self._rules.telling.wish(
+            result.message,
+            entry,
+            disposition,
+            attempt.ended_at,
+            has_peer_dsn=result.has_peer_dsn,
+        )
+        return Settlement(entry.id, attempts, disposition, attempt, is_complaint, tell)
 
     def _note(self, result: Result, disposition: Disposition) -> None:
         if isinstance(disposition, Deferred):

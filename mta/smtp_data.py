@@ -16,13 +16,11 @@ from mta.core.canonical import BodyHasher
 from mta.core.dot import DotDecoder, LineCheck
 from mta.core.esmtp import Refusal
 from mta.core.header import MAX_HEADER_SIZE
+from mta.core.loops import MAX_HOPS
 from mta.core.message import Message
 from mta.core.reply import Reply
 from mta.smtp_session import Arrival
 from storage.spool import INLINE_LIMIT, Spool, SpoolFile
-
-MAX_HOPS = 50
-"""Received fields of a message that is not yet taken for one in a loop (as in Postfix)."""
 
 _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 

@@ -69,6 +69,11 @@ class SmtpListener:
                 bound.append(listening.getsockname()[:2])
         return bound
 
+    @property
+    def connections(self) -> int:
+        """Sessions that are open, those in a TLS handshake included."""
+        return len(self._connections)
+
     async def stop(self, within: timedelta) -> None:
         """Close the ports, end idle sessions, and give those inside a message time to finish.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from mta.core.access import UNRESTRICTED, Access
 from mta.core.address import Address
 from mta.core.envelope import Envelope
 from mta.core.message import Message
@@ -59,12 +60,16 @@ class Identity:
         tenant_name: for the Received field.
         key_hash: hash of the API key that was shown.
         checked_at: monotonic time, in seconds, at which the key was last known to be good.
+        access: what the key may do.
+        key_id: "key_...", "" when it is not by a key of storage.
     """
 
     tenant_id: int
     tenant_name: str
     key_hash: bytes
     checked_at: float
+    access: Access = UNRESTRICTED
+    key_id: str = ""
 
 
 @dataclass(slots=True)

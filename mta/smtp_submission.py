@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
 
+from mta.core.access import EMAILS_SEND, Access, Denial, Reason, may_use
 from mta.core.address import Address
 from mta.core.api_key import key_hash, looks_like_key
 from mta.core.envelope import Envelope, Priority
@@ -28,15 +29,18 @@ from mta.core.header import (
     rfc5322_date,
 )
 from mta.core.ids import milliseconds, new_id
+from mta.core.loops import is_looping
 from mta.core.message import HeaderFacts, Message
 from mta.core.network import IpNetwork, in_networks
 from mta.core.reply import Reply
 from mta.core.submission import Door, Submission
+from mta.core.unsubscribe import UnsubscribeOffer
 from mta.logs import log_event
+from mta.smtp_idempotency import KeyReused, Repeated, Token, accept_once
 from mta.smtp_session import Arrival, Identity, Session
 from storage import faults, submissions, tenants
-from storage.database import Database
-from storage.submissions import AcceptedEmail, AcceptPolicy, DomainNotAllowed
+from storage.database import Connection, Database
+from storage.submissions import Acceptance, AcceptedEmail, AcceptPolicy, DomainNotAllowed
 
 _DEFAULT = Identity(tenants.DEFAULT_TENANT, "default", b"", 0.0)
 """Whom a client in a trusted network submits for when it does not authenticate."""
@@ -51,12 +55,14 @@ class SubmissionRules:
         trusted_networks: who needs no AUTH.
         policy: what must hold for mail to be accepted.
         recheck: how long a key that was good is believed to be; a revoked one ends its sessions.
+        can_unsubscribe: whether there is a page of ours, or an address, to unsubscribe at.
     """
 
     hostname: str
     trusted_networks: tuple[IpNetwork, ...]
     policy: AcceptPolicy
     recheck: timedelta = timedelta(seconds=1)
+    can_unsubscribe: bool = False
 
 
 class SubmissionHandler:
@@ -70,8 +76,10 @@ class SubmissionHandler:
         on_accepted: Callable[[], None],
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes] = secrets.token_bytes,
+        on_key_used: Callable[[str], object] = bool,
     ) -> None:
-        """Take storage, the rules, and what to call after each COMMIT."""
+        """Take storage, the rules, what to call after each COMMIT, and with each key at work."""
+        self._on_key_used = on_key_used
         self._database = database
         self._rules = rules
         self._on_accepted = on_accepted
@@ -87,7 +95,7 @@ class SubmissionHandler:
         """Let clients through that are trusted, or whose key is still good, while there is room."""
         self._database.require_room(0)
         if session.identity:
-            return await self._recheck(session, session.identity)
+            return await self._recheck(session, session.identity) or self._judge_key(session)
         if in_networks(session.address, self._rules.trusted_networks):
             return None
         if session.may_authenticate:
@@ -105,40 +113,55 @@ class SubmissionHandler:
         try:
             block = HeaderBlock.parse(header)
             said = facts(block)
+            token = Token.of(block)
         except HeaderError as error:
             return Reply(550, "5.6.0", str(error))
         wish = block.get(b"X-MTA-Priority") or b"transactional"
         priority = Priority.named(wish.decode("latin-1"))
         if priority is None:
             return Reply(550, "5.6.0", "X-MTA-Priority must be transactional or bulk")
+        if is_looping(block, self._rules.hostname):
+            return Reply(554, "5.4.6", "Mail loop: this mail has been here before")
+        offer = self._offer(block)
+        if isinstance(offer, Reply):
+            return offer
         at = self._now()
         draft = _Draft(
             public_id=new_id("em", milliseconds(at), self._entropy(10)),
             identity=session.identity or _DEFAULT,
             envelope=envelope,
             priority=priority,
+            token=token,
+            unsubscribe=offer,
         )
         stamp = self._stamp(session, draft, at)
         if not said.message_id:
             said = replace(said, message_id=stamp.message_id.decode())
         return _Acceptance(self, draft, said, outgoing_header(block, stamp=stamp))
 
-    async def accept(self, submission: Submission) -> Reply:
-        """Commit a submission and say so.
+    def _offer(self, block: HeaderBlock) -> UnsubscribeOffer | Reply | None:
+        """Return what X-MTA-Unsubscribe asks for, or why it cannot be."""
+        match (block.get(b"X-MTA-Unsubscribe") or b"no").lower():
+            case b"no":
+                return None
+            case b"yes" if self._rules.can_unsubscribe:
+                return UnsubscribeOffer()
+            case b"yes":
+                text = "X-MTA-Unsubscribe needs api.public_url, which is not set here"
+            case _:
+                text = "X-MTA-Unsubscribe must be yes or no"
+        return Reply(550, "5.6.0", text)
+
+    async def accept(self, submission: Submission, token: Token | None, access: Access) -> Reply:
+        """Commit a submission of somebody with this access, and say so; with a token, at most once.
 
         Raises:
             StorageError
         """
         message, recipients = submission.message, len(submission.envelope.recipients)
         self._database.require_room(len(message.data or b""))
-        accepted = await self._database.write(
-            partial(
-                submissions.accept,
-                submission=submission,
-                policy=self._rules.policy,
-                now=self._now(),
-            )
-        )
+        policy = replace(self._rules.policy, sender_domains=access.domains)
+        accepted = await self._database.write(self._acceptance(submission, token, policy))
         faults.reach("after_accept")
         match accepted:
             case AcceptedEmail():
@@ -146,16 +169,49 @@ class SubmissionHandler:
                 email = accepted.public_id
                 log_event("queued", email=email, size=message.size, recipients=recipients)
                 return Reply(250, "2.0.0", f"Ok: queued as {email}")
-            case DomainNotAllowed(domain):
-                return _not_allowed(domain)
+            case DomainNotAllowed(domain, denial):
+                return _denied(denial) if denial else _not_allowed(domain)
+            case Repeated(email):
+                if message.file is not None:  # the reply takes the message, and nobody needs it
+                    await asyncio.to_thread(self._database.spool.remove, message.file)
+                return Reply(250, "2.0.0", f"Ok: queued as {email}")
+            case KeyReused():
+                return Reply(550, "5.6.0", "This idempotency key came with another message before")
             case _:
                 assert_never(accepted)
 
+    def _acceptance(
+        self, submission: Submission, token: Token | None, policy: AcceptPolicy
+    ) -> Callable[[Connection], Acceptance | Repeated | KeyReused]:
+        """Return the transaction that accepts a submission."""
+        now = self._now()
+        accept = partial(submissions.accept, submission=submission, policy=policy, now=now)
+        if token is None:
+            return accept
+        return partial(
+            accept_once,
+            accept=accept,
+            tenant_id=submission.tenant_id,
+            key=token.key,
+            fingerprint=token.fingerprint(submission.envelope, submission.message),
+            now=now,
+        )
+
+    def _judge_key(self, session: Session) -> Reply | None:
+        """Refuse what the key may not do, or not from there, and say why."""
+        identity = session.identity or _DEFAULT
+        denial = may_use(identity.access, EMAILS_SEND, address=session.address, now=self._now())
+        if denial is not None:
+            return _denied(denial)
+        self._on_key_used(identity.key_id)
+        return None
+
     async def _identify(self, hashed: bytes) -> Identity | None:
         key = await self._database.read(partial(tenants.authenticate, key_hash=hashed))
-        if key is None:
+        if key is None or key.access.is_over(self._now()):
             return None
-        return Identity(key.tenant_id, key.tenant_name, hashed, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        return Identity(key.tenant_id, key.tenant_name, hashed, now, key.access, key.id)
 
     async def _recheck(self, session: Session, identity: Identity) -> Reply | None:
         """See whether the key is still good, at most once in `recheck` so that bulk stays fast."""
@@ -189,6 +245,8 @@ class _Draft:
     identity: Identity
     envelope: Envelope
     priority: Priority
+    token: Token | None
+    unsubscribe: UnsubscribeOffer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +268,16 @@ class _Acceptance:
             message=message,
             header=self.facts,
             priority=self.draft.priority,
+            is_test=self.draft.identity.access.is_test,
+            unsubscribe=self.draft.unsubscribe,
         )
-        return await self.handler.accept(submission)
+        return await self.handler.accept(submission, self.draft.token, self.draft.identity.access)
+
+
+def _denied(denial: Denial) -> Reply:
+    if denial.reason is Reason.EXPIRED:
+        return Reply(421, "4.7.0", denial.message)
+    return Reply(550, "5.7.1", denial.message)
 
 
 def _not_allowed(domain: str) -> Reply:

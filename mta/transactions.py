@@ -13,6 +13,7 @@ from datetime import datetime
 from mta.core.outcome import Stage, Unreachable
 from mta.core.transaction import SpooledBody, Transaction, TransactionRecipient
 from mta.engine_store import EngineStore, KeyBook
+from mta.entry_marks import NO_MARKS, EntryMarks
 from mta.signing import Signer, SigningError, key_domain
 from storage.errors import StorageError
 from storage.queue import QueuedEntry, QueuedMessage
@@ -22,8 +23,18 @@ from storage.spool import Spool
 class TransactionBuilder:
     """Makes transactions with the signing keys of the moment."""
 
-    def __init__(self, store: EngineStore, spool: Spool, signer: Signer | None) -> None:
-        """Take where keys and large messages are, and who signs; None sends all mail unsigned."""
+    def __init__(
+        self,
+        store: EngineStore,
+        spool: Spool,
+        signer: Signer | None,
+        marks: EntryMarks = NO_MARKS,
+    ) -> None:
+        """Take where keys and large messages are, who signs, and what differs between recipients.
+
+        Without a signer all mail goes unsigned; without marks, with its sender's return path.
+        """
+        self._marks = marks
         self._store = store
         self._spool = spool
         self._signer = signer
@@ -34,6 +45,14 @@ class TransactionBuilder:
         if version != self._book.version:
             self._book = await self._store.key_book()
 
+    def is_individual(self, message: QueuedMessage) -> bool:
+        """Tell whether each recipient of a message needs a transaction of its own."""
+        return self._marks.is_individual(message)
+
+    def has_own_path(self, message: QueuedMessage) -> bool:
+        """Tell whether a message goes out with a return path of ours."""
+        return self._marks.has_own_path(message)
+
     async def build(
         self, message: QueuedMessage, entries: Sequence[QueuedEntry], now: datetime
     ) -> Transaction | Unreachable:
@@ -42,21 +61,26 @@ class TransactionBuilder:
         Returns:
             Unreachable with stage LOCAL when the message cannot be read or signed for now.
         """
+        is_own = self.has_own_path(message)
         try:
             header, body = await self._parts(message)
-            signature = self._signature(message, header, now)
+            marked = self._marks.marked(header, message, entries[0])
+            signature = self._signature(message, marked, now)
             return Transaction(
-                mail_from=message.mail_from,
+                mail_from=self._marks.return_path(message, entries[0]),
+                # Reports come to us then, who want them in any case, and without the whole mail.
                 recipients=tuple(
-                    TransactionRecipient(entry.recipient, entry.notify, entry.orcpt)
+                    TransactionRecipient(
+                        entry.recipient, "" if is_own else entry.notify, entry.orcpt
+                    )
                     for entry in entries
                 ),
-                header=signature + header,
+                header=signature + marked,
                 body=body,
-                size=len(signature) + message.message.size,
+                size=len(signature) + len(marked) - len(header) + message.message.size,
                 is_8bit=message.message.is_8bit,
                 needs_smtputf8=message.header_8bit,
-                ret=message.ret,
+                ret="HDRS" if is_own else message.ret,
                 envid=message.envid,
             )
         except (SigningError, StorageError, ValueError) as error:  # ValueError: a damaged row

@@ -10,8 +10,8 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 
-from mta.cli.domain_records import tags
 from mta.core.canonical import body_hash, relaxed_header
+from mta.core.domain_check import tags
 from mta.core.header import Field, HeaderBlock, split_header
 from mta.dkim_keys import PrivateKey
 

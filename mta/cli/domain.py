@@ -4,52 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from config.settings import Dns
-from mta.cli.domain_records import (
-    Finding,
-    Kind,
-    State,
-    Wanted,
-    examine,
-    is_verified,
-    wanted_records,
-)
+from mta.cli.domain_records import STATUS_STYLES, domain_json, print_findings, print_wanted
 from mta.cli.environment import Environment
 from mta.cli.failure import NOT_SO, TEMPORARY, USAGE, Failure
 from mta.cli.options import json_option
-from mta.cli.output import Cell, Styled, clock, print_json, print_line, print_table, stamp
+from mta.cli.output import Cell, Styled, clock, print_json, print_line, print_table
 from mta.cli.store import change, opened, read
 from mta.core.address import to_ascii_domain
-from mta.dkim_keys import KeyFileError, create_keys
+from mta.core.domain_check import Finding
+from mta.core.domain_records import (
+    KeyState,
+    is_selector,
+    is_within,
+    next_selector,
+    wanted_records,
+)
+from mta.core.domain_report import last_findings, zone_file
+from mta.dkim_keys import KeyFileError, create_keys, remove_keys
+from mta.domain_verification import check_rules, take_look
 from mta.kick import kick_engine
-from mta.resolver import Answer, Resolver, ResolverError
-from storage import domains
+from mta.resolver import Resolver, ResolverError
+from storage import dkim_rotation, domain_checks, domains
+from storage.database import Connection
+from storage.domain_checks import Look
 from storage.domains import DomainExists, DomainRecord
 from storage.tenants import DEFAULT_TENANT
-
-DEFAULT_SELECTOR = "mta1"
-
-_STYLES = {
-    State.OK: "good",
-    State.MISSING: "bad",
-    State.WRONG: "bad",
-    State.UNKNOWN: "waiting",
-}
 
 
 @click.group()
 def command() -> None:
-    """Add, list, show, verify and delete sender domains."""
+    """Add, list, show, verify, change and delete sender domains."""
 
 
 @command.command()
 @click.argument("name")
-@click.option("--selector", default=DEFAULT_SELECTOR, show_default=True, help="Of the DKIM key.")
+@click.option("--selector", default=next_selector(()), show_default=True, help="Of the DKIM key.")
 @click.option(
     "--dkim-key",
     "pem",
@@ -96,7 +89,7 @@ def list_(environment: Environment, is_json: bool) -> None:
     """List the domains."""
     found = read(environment, domains.list_domains)
     if is_json:
-        print_json([_as_json(domain) for domain in found])
+        print_json([domain_json(domain, _findings(environment, domain)) for domain in found])
         return
     print_table(
         ("DOMAIN", "STATE", "SELECTORS", "LOOKED UP"),
@@ -123,31 +116,98 @@ def show(environment: Environment, name: str, is_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
+@click.pass_obj
+def zonefile(environment: Environment, name: str) -> None:
+    """Print the DNS records as lines of a zone file."""
+    domain = _find(environment, name)
+    click.echo(zone_file(domain.facts, _findings(environment, domain)), nl=False)
+
+
+@command.command()
+@click.argument("name")
 @json_option
 @click.pass_obj
 def verify(environment: Environment, name: str, is_json: bool) -> None:
     """Look the DNS records up; verified is who publishes every DKIM key.
 
-    Exit codes: 0 verified; 1 not verified; 75 the DNS does not answer, nothing is changed.
+    Exit codes: 0 all that is required is there; 1 it is not; 75 the DNS does not answer.
     """
     domain = _find(environment, name)
-    wanted = wanted_records(domain, environment.settings.server.hostname)
-    answers = asyncio.run(look_up(wanted, environment.settings.dns))
-    findings = [examine(record, answer) for record, answer in zip(wanted, answers, strict=True)]
-    verified = is_verified(findings)
-    if verified is not None:
+    look = asyncio.run(_look(environment, domain))
+    rules = check_rules(environment.settings)
+    concluded = change(
+        environment,
+        lambda connection: domain_checks.conclude(
+            connection, domain.id, look, rules=rules, now=environment.now()
+        ),
+    )
+    if concluded is None:
+        raise Failure(f"{domain.name}: no such domain any more")
+    remove_keys(environment.settings.server.data_dir, concluded.forgotten)
+    findings = _findings(environment, concluded.domain)
+    if is_json:
+        shown = domain_json(concluded.domain, findings)
+        print_json(shown | {"verified": look.is_verified})
+    else:
+        print_findings(findings)
+        _print_verdict(concluded.domain, look.is_verified, is_switched=concluded.is_switched)
+    if not look.is_verified:
+        code = TEMPORARY if look.is_verified is None else NOT_SO
+        click.get_current_context().exit(code)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--selector", help="Of the next key; the number after the current one if not given.")
+@json_option
+@click.pass_obj
+def rotate(environment: Environment, name: str, selector: str | None, is_json: bool) -> None:
+    """Make the next DKIM keys, to be published; they are used once every DNS server has them."""
+    domain, settings = _find(environment, name), environment.settings
+    taken = [key.selector for key in domain.keys]
+    chosen = selector or next_selector(taken)
+    if not is_selector(chosen, domain.name) or chosen in taken:
+        raise Failure(f"the selector {chosen[:80]!a} is in use, or no label of the DNS", USAGE)
+    if not domain.keys_in(KeyState.NEXT):
+        try:
+            keys = create_keys(
+                settings.server.data_dir, domain.name, chosen, settings.dkim.algorithms, None
+            )
+        except KeyFileError as error:
+            raise Failure(str(error), USAGE) from None
         change(
             environment,
-            lambda connection: domains.mark_checked(
-                connection, domain.name, verified=verified, now=environment.now()
-            ),
+            lambda connection: dkim_rotation.begin(connection, domain.id, keys, environment.now()),
         )
-    if is_json:
-        print_json({"domain": domain.name, "verified": verified, "records": _results(findings)})
-    else:
-        _show_findings(domain, findings, verified=verified)
-    if not verified:
-        click.get_current_context().exit(TEMPORARY if verified is None else NOT_SO)
+    _show(environment, _find(environment, name), is_json=is_json)
+
+
+@command.command("set")
+@click.argument("name")
+@click.option("--return-path", help='Host below the domain for return paths; "" for none.')
+@click.option("--tracking-host", help='Host below the domain for tracked links; "" for none.')
+@json_option
+@click.pass_obj
+def set_(
+    environment: Environment,
+    name: str,
+    return_path: str | None,
+    tracking_host: str | None,
+    is_json: bool,
+) -> None:
+    """Set the hosts of a domain, and show the DNS records that they need."""
+    domain = _find(environment, name)
+    path = _host(domain, return_path, domain.return_path)
+    tracking = _host(domain, tracking_host, domain.tracking_host)
+    if path and path == tracking:
+        raise Failure("return path and tracking need two hosts", USAGE)
+
+    def act(connection: Connection) -> None:
+        now = environment.now()
+        domains.set_hosts(connection, domain.id, return_path=path, tracking_host=tracking, now=now)
+
+    change(environment, act)
+    _show(environment, _find(environment, name), is_json=is_json)
 
 
 @command.command()
@@ -160,17 +220,17 @@ def delete(environment: Environment, name: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete {domain.name} and {len(domain.keys)} private keys?", abort=True)
     change(environment, lambda connection: domains.delete_domain(connection, None, domain.id))
-    for key in domain.keys:
-        (environment.settings.server.data_dir / key.key_file).unlink(missing_ok=True)
+    remove_keys(environment.settings.server.data_dir, domain.keys)
     print_line(Styled("deleted", "good"), domain.name)
 
 
-async def look_up(wanted: Sequence[Wanted], dns: Dns) -> Sequence[Answer[str]]:
-    """Return what the DNS has at the names of the records, in the same order.
+async def _look(environment: Environment, domain: DomainRecord) -> Look:
+    """Look a domain's records up.
 
     Raises:
         Failure: there is no DNS server to ask.
     """
+    dns = environment.settings.dns
     try:
         resolver = Resolver(
             [(server.host, server.port) for server in dns.nameservers],
@@ -180,7 +240,7 @@ async def look_up(wanted: Sequence[Wanted], dns: Dns) -> Sequence[Answer[str]]:
         )
     except ResolverError as error:
         raise Failure(str(error), TEMPORARY) from None
-    return await asyncio.gather(*(resolver.txt(item.record.name) for item in wanted))
+    return await take_look(domain, environment.settings.instance, resolver)
 
 
 def _find(environment: Environment, name: str) -> DomainRecord:
@@ -191,85 +251,48 @@ def _find(environment: Environment, name: str) -> DomainRecord:
     return found
 
 
+def _findings(environment: Environment, domain: DomainRecord) -> tuple[Finding, ...]:
+    wanted = wanted_records(domain.facts, environment.settings.instance)
+    return last_findings(wanted, domain.report)
+
+
+def _host(domain: DomainRecord, given: str | None, current: str) -> str:
+    """Return a host below a domain, given in full or as the label before its name."""
+    if not given:
+        return current if given is None else ""
+    host = to_ascii_domain(given if "." in given else f"{given}.{domain.name}")
+    if host == domain.name or not is_within(host, domain.name):
+        raise Failure(f"{host} is not a host below {domain.name}", USAGE)
+    return host
+
+
 def _show(environment: Environment, domain: DomainRecord, *, is_json: bool) -> None:
-    wanted = wanted_records(domain, environment.settings.server.hostname)
+    findings = _findings(environment, domain)
     if is_json:
-        print_json(_as_json(domain) | {"records": [_wanted_json(item) for item in wanted]})
+        print_json(domain_json(domain, findings))
         return
     print_line(Styled(domain.name, "title"), _state(domain))
-    for item in wanted:
-        print_line()
-        required = "required" if item.kind is Kind.DKIM else "recommended"
-        _print_record(item, Styled(required, "quiet"))
+    print_wanted(findings)
     print_line()
     print_line("Publish these records, then:", Styled(f"mta domain verify {domain.name}", "title"))
 
 
-def _print_record(item: Wanted, note: Cell) -> None:
-    """Print a record so that its value can be copied: on one line, however long."""
-    print_line(Styled(item.kind.value, "title"), note)
-    print_line(" ", item.record.type, item.record.name)
-    print_line(" ", item.record.value)
-
-
-def _show_findings(
-    domain: DomainRecord, findings: Sequence[Finding], *, verified: bool | None
-) -> None:
-    for finding in findings:
-        kind, name = finding.wanted.kind, finding.wanted.record.name
-        is_minor = kind is not Kind.DKIM and finding.state is not State.OK
-        style = "waiting" if is_minor else _STYLES[finding.state]
-        print_line(Styled(finding.state.value, style), Styled(kind.value, "title"), name)
-        if finding.state is State.OK:
-            continue
-        for value in finding.found:
-            print_line("  found ", value)
-        if finding.state is not State.UNKNOWN:
-            print_line("  wanted", finding.wanted.record.value)
-        print_line("  to do ", finding.advice)
+def _print_verdict(domain: DomainRecord, is_verified: bool | None, *, is_switched: bool) -> None:
     if not domain.keys:
         print_line(Styled("no DKIM keys", "bad"), "nothing can prove that the domain is yours")
+    if is_switched:
+        print_line(Styled("switched", "good"), "mail is signed with the new keys from now on")
+    if is_verified is False and domain.verified_at:
+        print_line(Styled("warning", "bad"), "one more such look, and its mail is refused")
     words = {
         True: Styled("verified", "good"),
         False: Styled("not verified", "bad"),
         None: Styled("no answer: nothing is changed, try again later", "waiting"),
     }
-    print_line(Styled(domain.name, "title"), words[verified])
+    print_line(Styled(domain.name, "title"), words[is_verified])
 
 
 def _state(domain: DomainRecord) -> Cell:
-    if domain.verified_at:
-        return Styled("verified", "good")
-    return Styled("not verified", "bad" if domain.checked_at else "waiting")
-
-
-def _as_json(domain: DomainRecord) -> dict[str, object]:
-    return {
-        "id": domain.id,
-        "name": domain.name,
-        "created_at": stamp(domain.created_at),
-        "verified_at": stamp(domain.verified_at),
-        "checked_at": stamp(domain.checked_at),
-        "keys": [
-            {"selector": key.selector, "algorithm": key.algorithm, "public_key": key.public_key}
-            for key in domain.keys
-        ],
-    }
-
-
-def _wanted_json(wanted: Wanted) -> dict[str, object]:
-    return {
-        "kind": wanted.kind.value,
-        "required": wanted.kind is Kind.DKIM,
-        "type": wanted.record.type,
-        "name": wanted.record.name,
-        "value": wanted.record.value,
-    }
-
-
-def _results(findings: Sequence[Finding]) -> list[dict[str, object]]:
-    return [
-        _wanted_json(finding.wanted)
-        | {"state": finding.state.value, "found": finding.found, "advice": finding.advice}
-        for finding in findings
-    ]
+    status = domain.standing.status
+    words = "verified" if domain.verified_at else f"not verified ({status.value})"
+    return Styled(words.replace("_", " "), STATUS_STYLES[status])

@@ -1,148 +1,98 @@
-"""The DNS records of a sender domain: what to publish, and what the DNS says about each.
+"""Records and findings of a sender domain as the command line shows them, for people and as JSON.
 
-DKIM records prove that the domain is ours, so they decide whether it is verified; SPF and DMARC are
-suggestions, looked at but never demanded. Pure: the answers of the DNS come in as values.
-Follows RFC 6376 3.6.1 (DKIM), RFC 7208 4.5 (SPF), RFC 9989 (DMARC).
+Not here: what they are (core/domain_records.py, core/domain_check.py).
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import assert_never
 
-from mta.dkim_keys import DnsRecord, dns_record
-from mta.resolver import Answer, Failure, Found, NoData, NoSuchDomain
+from mta.cli.output import Styled, print_line, stamp
+from mta.core.domain_check import Finding, Status
+from mta.core.domain_records import KeyState, RecordKind, WantedRecord
+from mta.core.domain_report import finding_json
+from mta.core.domain_standing import DomainStatus
 from storage.domains import DomainRecord
 
-
-class Kind(enum.Enum):
-    """What a record is for."""
-
-    DKIM = "DKIM"
-    SPF = "SPF"
-    DMARC = "DMARC"
-
-
-class State(enum.Enum):
-    """What the DNS says about a record."""
-
-    OK = "ok"
-    MISSING = "missing"
-    WRONG = "wrong"
-    UNKNOWN = "unknown"
-    """The DNS did not answer; nothing is known."""
+STATUS_STYLES: Mapping[DomainStatus, str] = {
+    DomainStatus.NOT_STARTED: "waiting",
+    DomainStatus.PENDING: "bad",
+    DomainStatus.VERIFIED: "good",
+    DomainStatus.FAILED: "bad",
+}
+_STYLES: Mapping[Status, str] = {
+    Status.GOOD: "good",
+    Status.MISSING: "bad",
+    Status.WRONG: "bad",
+    Status.UNREACHABLE: "waiting",
+    Status.NOT_CHECKED: "quiet",
+}
+_OPTIONAL = {RecordKind.TRACKING}
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A record to publish; only those of DKIM are required."""
-
-    kind: Kind
-    record: DnsRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One record as the DNS has it.
-
-    Attributes:
-        wanted: what should be there.
-        state: how what is there compares.
-        found: the values in the DNS that bear on it, none when there are none.
-        advice: what to do; "" when all is well.
-    """
-
-    wanted: Wanted
-    state: State
-    found: tuple[str, ...] = ()
-    advice: str = ""
-
-
-def wanted_records(domain: DomainRecord, hostname: str) -> tuple[Wanted, ...]:
-    """Return the records to publish for a domain whose mail the host `hostname` sends."""
-    dkim = [
-        dns_record(domain.name, key.selector, key.algorithm, key.public_key) for key in domain.keys
-    ]
-    return (
-        *(Wanted(Kind.DKIM, record) for record in dkim),
-        Wanted(Kind.SPF, DnsRecord(domain.name, "TXT", f"v=spf1 a:{hostname} ~all")),
-        Wanted(Kind.DMARC, DnsRecord(f"_dmarc.{domain.name}", "TXT", "v=DMARC1; p=none")),
-    )
+def domain_json(domain: DomainRecord, findings: Sequence[Finding]) -> dict[str, object]:
+    """Return a domain with its records."""
+    return {
+        "id": domain.id,
+        "name": domain.name,
+        "status": domain.standing.status.value,
+        "created_at": stamp(domain.created_at),
+        "verified_at": stamp(domain.verified_at),
+        "checked_at": stamp(domain.checked_at),
+        "return_path": domain.return_path or None,
+        "tracking_host": domain.tracking_host or None,
+        "keys": [
+            {
+                "selector": key.selector,
+                "algorithm": key.algorithm,
+                "public_key": key.public_key,
+                "state": key.state.value,
+            }
+            for key in domain.keys
+        ],
+        "records": [finding_json(one) for one in findings if not one.wanted.is_note],
+        "notes": [finding_json(one) for one in findings if one.wanted.is_note],
+        "alignment": domain.report.get("alignment"),
+    }
 
 
-def is_verified(findings: Sequence[Finding]) -> bool | None:
-    """Return whether every DKIM record is right; None when the DNS did not answer for one.
-
-    False without any: nothing proves the domain then.
-    """
-    states = {finding.state for finding in findings if finding.wanted.kind is Kind.DKIM}
-    if State.UNKNOWN in states and states <= {State.OK, State.UNKNOWN}:
-        return None
-    return states == {State.OK}
-
-
-def examine(wanted: Wanted, answer: Answer[str]) -> Finding:
-    """Compare a wanted record with the TXT records at its name."""
-    match answer:
-        case Found(records):
-            return _compare(wanted, records)
-        case NoData() | NoSuchDomain():
-            return _compare(wanted, ())
-        case Failure(error):
-            return Finding(
-                wanted, State.UNKNOWN, (), f"the DNS does not answer ({error}); try later"
-            )
-        case _:
-            assert_never(answer)
+def print_wanted(findings: Sequence[Finding]) -> None:
+    """Print records so that their values can be copied: on one line, however long."""
+    for wanted in (finding.wanted for finding in findings if not finding.wanted.is_note):
+        priority = "" if wanted.priority is None else f"{wanted.priority} "
+        print_line()
+        print_line(Styled(wanted.kind.value, "title"), Styled(_importance(wanted), "quiet"))
+        print_line(" ", wanted.type, wanted.name)
+        print_line(" ", f"{priority}{wanted.value}")
 
 
-def _compare(wanted: Wanted, values: Sequence[str]) -> Finding:
-    """Pick the values that count and let the kind's own rule judge a single one."""
-    starts = {Kind.DKIM: "", Kind.SPF: "v=spf1", Kind.DMARC: "v=dmarc1"}[wanted.kind]
-    found = tuple(value for value in values if value.lower().startswith(starts))
-    if not found:
-        return Finding(wanted, State.MISSING, (), "publish it")
-    if len(found) > 1:
-        return Finding(wanted, State.WRONG, found, "keep one record only")
-    match wanted.kind:
-        case Kind.DKIM:
-            advice = _dkim_advice(wanted.record.value, found[0])
-        case Kind.SPF:
-            advice = _spf_advice(wanted.record.value, found[0])
-        case Kind.DMARC:
-            advice = "" if tags(found[0]).get("p") else "it has no policy: add p=none"
-        case _:
-            assert_never(wanted.kind)
-    return Finding(wanted, State.WRONG if advice else State.OK, found, advice)
+def _importance(wanted: WantedRecord) -> str:
+    match wanted.key_state:
+        case KeyState.NEXT:
+            return "to be published before it is used"
+        case KeyState.RETIRED:
+            return "to be kept for some days"
+    if wanted.is_shared:
+        return "for all domains, by the operator of this server"
+    if wanted.is_required:
+        return "required"
+    return "optional" if wanted.kind in _OPTIONAL else "recommended"
 
 
-def _dkim_advice(wanted: str, found: str) -> str:
-    ours, theirs = tags(wanted), tags(found)
-    if theirs.get("v", "DKIM1") != "DKIM1" or "p" not in theirs:
-        return "it is no DKIM record; replace it"
-    if not theirs["p"]:
-        return "it revokes the key (empty p=); replace it, or add the domain with a new selector"
-    if theirs["p"] != ours["p"] or theirs.get("k", "rsa") != ours["k"]:
-        return "it holds another key; replace it"
-    if "y" in theirs.get("t", "").split(":"):
-        return "it says t=y (testing): receivers treat mail as unsigned; remove t=y"
-    return ""
-
-
-def _spf_advice(wanted: str, found: str) -> str:
-    """Judge an SPF record without looking up what it includes: is our own term in it?"""
-    term = wanted.split()[1]
-    terms = found.lower().split()
-    if "+all" in terms or "all" in terms:
-        return "it lets the whole Internet send as this domain; end it with ~all or -all"
-    if term in {item.lstrip("+") for item in terms}:
-        return ""
-    return f"add {term} to it, unless it covers this machine's address already"
-
-
-def tags(value: str) -> Mapping[str, str]:
-    """Return the tags of a tag=value list, all white space dropped from values (RFC 6376 3.2)."""
-    pairs = (item.partition("=") for item in value.split(";") if "=" in item)
-    return {name.strip(): "".join(text.split()) for name, _, text in pairs}
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print what the DNS has, and for each record that is not good what to do."""
+    for finding in findings:
+        wanted = finding.wanted
+        is_minor = not wanted.is_required and finding.status is not Status.GOOD
+        style = "quiet" if wanted.is_note else "waiting" if is_minor else _STYLES[finding.status]
+        shown = Styled(finding.status.value, style), Styled(wanted.kind.value, "title")
+        print_line(*shown, wanted.type, wanted.name)
+        if finding.status is Status.GOOD:
+            continue
+        for value in finding.found:
+            print_line("  found ", value)
+        if finding.error:
+            print_line("  error ", finding.error)
+        elif not wanted.is_note:
+            print_line("  wanted", wanted.value)
+        print_line("  to do ", finding.advice)

@@ -10,14 +10,24 @@ from storage.events import JournalEntry
 
 STYLES: Mapping[EventKind, str] = {
     EventKind.QUEUED: "quiet",
+    EventKind.SCHEDULED: "quiet",
     EventKind.DEFERRED: "waiting",
     EventKind.DELIVERED: "good",
     EventKind.BOUNCED: "bad",
     EventKind.EXPIRED: "bad",
     EventKind.CANCELED: "bad",
     EventKind.SUPPRESSED: "bad",
+    EventKind.DOMAIN_VERIFIED: "good",
+    EventKind.DOMAIN_FAILED: "bad",
+    EventKind.WEBHOOK_DISABLED: "bad",
+    EventKind.REPORTED: "bad",
+    EventKind.COMPLAINED: "bad",
+    EventKind.UNSUBSCRIBED: "quiet",
+    EventKind.SUPPRESSION_ADDED: "quiet",
+    EventKind.SUPPRESSION_REMOVED: "quiet",
 }
-_KIND_WIDTH = max(len(kind.value) for kind in EventKind)
+_KIND_WIDTH = max(len(kind.value) for kind in EventKind if "_" not in kind.value)
+"""That of mail; the few others stand out."""
 
 
 def event_json(event: JournalEntry) -> dict[str, object]:
@@ -43,7 +53,8 @@ def event_cells(event: JournalEntry) -> tuple[Cell, ...]:
     """Return time, kind, recipient, and the details if there are any."""
     kind = Styled(event.kind.value.ljust(_KIND_WIDTH), STYLES[event.kind])
     details = _details(event)
-    return (clock(event.at), kind, event.recipient, *([details] if details else []))
+    about = event.recipient or str(event.data.get("name") or event.data.get("email") or "")
+    return (clock(event.at), kind, about, *([details] if details else []))
 
 
 def _details(event: JournalEntry) -> str:

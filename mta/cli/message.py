@@ -8,15 +8,15 @@ from datetime import datetime
 import click
 
 from mta.cli.environment import Environment
-from mta.cli.explain import Standing, explain
+from mta.cli.explain import explanation_of
 from mta.cli.failure import Failure
 from mta.cli.journal_lines import event_cells, event_json
 from mta.cli.options import json_option
 from mta.cli.output import Cell, Styled, clock, print_fields, print_json, print_line, stamp
 from mta.cli.store import read
+from mta.core.explain import Block
 from storage import engine_state, events, messages
 from storage.database import Connection
-from storage.engine_state import Suspension
 from storage.events import JournalEntry
 from storage.messages import EmailView, RecipientView
 
@@ -42,28 +42,29 @@ def command() -> None:
 @click.pass_obj
 def show(environment: Environment, email_id: str, is_json: bool) -> None:
     """Show a message (em_...): each recipient's state and why, and all that happened so far."""
-    email, history, suspensions = read(environment, lambda c: _find(c, email_id))
     now = environment.now()
+    email, history, blocks = read(environment, lambda c: _find(c, email_id, now))
     if is_json:
-        print_json(_as_json(email, history, suspensions, now))
+        print_json(_as_json(email, history, blocks, now))
         return
     print_fields(_facts(email))
     for recipient in email.recipients:
         print_line()
         print_line(Styled(recipient.address, "title"), _styled(recipient.status))
-        print_fields(_recipient_facts(recipient, suspensions, now))
+        print_fields(_recipient_facts(recipient, blocks, now))
     print_line()
     for event in history:
         print_line(*event_cells(event))
 
 
 def _find(
-    connection: Connection, email_id: str
-) -> tuple[EmailView, Sequence[JournalEntry], Sequence[Suspension]]:
+    connection: Connection, email_id: str, now: datetime
+) -> tuple[EmailView, Sequence[JournalEntry], Sequence[Block]]:
     email = messages.get(connection, None, email_id)
     if email is None:
         raise Failure(f"{email_id}: no such message; its events are kept for retention.events")
-    return email, events.of_message(connection, email.row_id), engine_state.suspensions(connection)
+    history = events.of_message(connection, email.row_id)
+    return email, history, engine_state.blocks(connection, now)
 
 
 def _facts(email: EmailView) -> list[tuple[str, Cell]]:
@@ -82,7 +83,7 @@ def _facts(email: EmailView) -> list[tuple[str, Cell]]:
 
 
 def _recipient_facts(
-    recipient: RecipientView, suspensions: Sequence[Suspension], now: datetime
+    recipient: RecipientView, blocks: Sequence[Block], now: datetime
 ) -> list[tuple[str, Cell]]:
     facts: list[tuple[str, Cell]] = [("  entry", recipient.entry_id)]
     if recipient.attempts:
@@ -91,7 +92,7 @@ def _recipient_facts(
         facts.append(("  last answer", answer))
     if recipient.bounce_class and recipient.status != "delivered":
         facts.append(("  class", recipient.bounce_class))
-    if waits_for := _explanation(recipient, suspensions, now):
+    if waits_for := explanation_of(recipient, blocks, now):
         facts.append(("  waits for", waits_for))
     return facts
 
@@ -102,13 +103,6 @@ def _answer(recipient: RecipientView) -> str:
     return f"{answer} (from {recipient.host})" if recipient.host else answer
 
 
-def _explanation(recipient: RecipientView, suspensions: Sequence[Suspension], now: datetime) -> str:
-    standing = Standing(
-        recipient.status, recipient.domain, recipient.due_at, recipient.why, recipient.host
-    )
-    return explain(standing, suspensions, now)
-
-
 def _styled(state: str) -> Styled:
     return Styled(state, _STATES.get(state, "bad"))
 
@@ -116,7 +110,7 @@ def _styled(state: str) -> Styled:
 def _as_json(
     email: EmailView,
     history: Sequence[JournalEntry],
-    suspensions: Sequence[Suspension],
+    blocks: Sequence[Block],
     now: datetime,
 ) -> dict[str, object]:
     return {
@@ -140,7 +134,7 @@ def _as_json(
                 "attempts": recipient.attempts,
                 "due_at": stamp(recipient.due_at),
                 "why": recipient.why,
-                "explanation": _explanation(recipient, suspensions, now),
+                "explanation": explanation_of(recipient, blocks, now),
                 "code": recipient.code,
                 "enhanced": recipient.enhanced,
                 "reply": recipient.reply,

@@ -25,3 +25,20 @@ class TimeSpan(click.ParamType[timedelta]):
             return value if isinstance(value, timedelta) else duration_or_zero(value)
         except BadValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Tag(click.ParamType[tuple[str, str]]):
+    """A tag such as "campaign=spring"."""
+
+    name = "tag"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Read name and value."""
+        if isinstance(value, tuple):
+            return value
+        name, sign, text = str(value).partition("=")
+        if not name or not sign:
+            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
+        return name, text

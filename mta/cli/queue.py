@@ -1,21 +1,22 @@
-"""`mta queue`: what waits and why, and the operator's wishes: retry, hold, release, cancel."""
+"""`mta queue`: what waits and why, and the operator's wishes: retry, hold, cancel, suspend."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 from mta.cli.environment import Environment
-from mta.cli.explain import Standing, explain
+from mta.cli.explain import explanation_of
 from mta.cli.failure import Failure
-from mta.cli.options import json_option
+from mta.cli.options import Tag, TimeSpan, json_option
 from mta.cli.output import (
     Cell,
     Styled,
+    clock,
     distance,
     print_json,
     print_line,
@@ -26,9 +27,9 @@ from mta.cli.output import (
 from mta.cli.store import change, read
 from mta.core.address import to_ascii_domain
 from mta.core.envelope import Priority
-from storage import engine_state
+from mta.core.explain import Block
+from storage import engine_state, suspensions
 from storage import queue as stored
-from storage.engine_state import Suspension
 from storage.queue import DomainDepth, EntryState, EntryView, Selection
 
 _STATES: Mapping[str, str] = {"waiting": "waiting", "claimed": "good", "held": "bad"}
@@ -48,7 +49,8 @@ def command() -> None:
 def list_(environment: Environment, /, **options: Any) -> None:
     """List the entries that are not settled yet, oldest first."""
     domain, state, limit = options["domain"], options["state"], options["limit"]
-    entries, suspensions = read(
+    now = environment.now()
+    entries, blocks = read(
         environment,
         lambda connection: (
             stored.list_entries(
@@ -57,12 +59,11 @@ def list_(environment: Environment, /, **options: Any) -> None:
                 domain=to_ascii_domain(domain) if domain else None,
                 states=[EntryState[state.upper()]] if state else None,
             ),
-            engine_state.suspensions(connection),
+            engine_state.blocks(connection, now),
         ),
     )
-    now = environment.now()
     if options["is_json"]:
-        print_json([_as_json(entry, suspensions, now) for entry in entries[:limit]])
+        print_json([_as_json(entry, blocks, now) for entry in entries[:limit]])
     elif not entries:
         print_line("nothing waits")
     else:
@@ -79,16 +80,16 @@ def list_(environment: Environment, /, **options: Any) -> None:
 @click.pass_obj
 def show(environment: Environment, is_json: bool) -> None:
     """Show how much waits where, and which sites are left alone."""
-    depths, suspensions = read(
-        environment,
-        lambda connection: (stored.depths(connection), engine_state.suspensions(connection)),
-    )
     now = environment.now()
+    depths, blocks = read(
+        environment,
+        lambda connection: (stored.depths(connection), engine_state.blocks(connection, now)),
+    )
     if is_json:
         print_json(
             {
                 "domains": [_depth_json(depth) for depth in depths],
-                "suspensions": [_suspension_json(suspension) for suspension in suspensions],
+                "suspensions": [_block_json(block) for block in blocks],
             }
         )
         return
@@ -102,11 +103,11 @@ def show(environment: Environment, is_json: bool) -> None:
                 for d in depths
             ],
         )
-    if suspensions:
+    if blocks:
         print_line()
         print_table(
             ("LEFT ALONE", "UNTIL", "BECAUSE"),
-            [(s.site, distance(s.until, now), f"{s.why.value}: {s.detail}") for s in suspensions],
+            [(block.name, distance(block.until, now), _because(block)) for block in blocks],
         )
 
 
@@ -142,24 +143,25 @@ def _command(wish: Wish) -> click.Command:
     @click.command(wish.name, help=f"{wish.help}\n\n{_IDS}")
     @click.argument("ids", nargs=-1, metavar="[ID]...")
     @click.option("--domain", help="All entries to this domain.")
+    @click.option("--tag", type=Tag(), help="All entries of messages with this tag, NAME=VALUE.")
     @click.option("--all", "is_all", is_flag=True, help="All entries.")
     @json_option
     @click.pass_obj
     def run(
         environment: Environment,
-        ids: tuple[str, ...],
-        domain: str | None,
-        is_all: bool,
-        is_json: bool,
+        /,
+        **options: Any,
     ) -> None:
-        if bool(ids) + bool(domain) + is_all != 1:
-            raise click.UsageError("name entries by their ids, or by --domain, or by --all")
-        selection = Selection(ids, to_ascii_domain(domain) if domain else "", is_all)
+        ids, domain = options["ids"], options["domain"]
+        tag, is_all = options["tag"], options["is_all"]
+        if bool(ids) + bool(domain or tag) + is_all != 1:
+            raise click.UsageError("name entries by ids, or by --domain and --tag, or by --all")
+        selection = Selection(ids, to_ascii_domain(domain) if domain else "", is_all, tag)
         count = change(
             environment,
             lambda connection: wish.operation(connection, selection, now=environment.now()),
         )
-        if is_json:
+        if options["is_json"]:
             print_json({"count": count})
         elif count or not ids:
             print_line(Styled(wish.done, "good"), f"{count} {'entry' if count == 1 else 'entries'}")
@@ -171,6 +173,36 @@ def _command(wish: Wish) -> click.Command:
 
 for _wish in WISHES:
     command.add_command(_command(_wish))
+
+
+@command.command()
+@click.argument("domain")
+@click.option("--for", "span", type=TimeSpan(), required=True, help='How long, such as "2h".')
+@click.option("--reason", default="", help="Why, for others who look at the queue.")
+@click.pass_obj
+def suspend(environment: Environment, domain: str, span: timedelta, reason: str) -> None:
+    """Try nothing of a domain for a while; its mail is accepted and waits.
+
+    What the engine has in memory already, some seconds of work, is still tried.
+    """
+    name, now = to_ascii_domain(domain), environment.now()
+    until = now + span
+    change(
+        environment,
+        lambda c: suspensions.suspend(c, name, until=until, reason=reason, now=now),
+    )
+    print_line(Styled("suspended", "bad"), name, "until", clock(until))
+
+
+@command.command()
+@click.argument("domain")
+@click.pass_obj
+def resume(environment: Environment, domain: str) -> None:
+    """End the suspension of a domain before its time."""
+    name = to_ascii_domain(domain)
+    if not change(environment, lambda connection: suspensions.resume(connection, name)):
+        raise Failure(f"{name}: not suspended; see `mta queue show`")
+    print_line(Styled("resumed", "good"), name)
 
 
 def _row(entry: EntryView, now: datetime) -> tuple[Cell, ...]:
@@ -185,10 +217,7 @@ def _row(entry: EntryView, now: datetime) -> tuple[Cell, ...]:
     )
 
 
-def _as_json(
-    entry: EntryView, suspensions: Sequence[Suspension], now: datetime
-) -> dict[str, object]:
-    standing = Standing(entry.state, entry.domain, entry.due_at, entry.why, entry.host)
+def _as_json(entry: EntryView, blocks: Sequence[Block], now: datetime) -> dict[str, object]:
     return {
         "id": entry.id,
         "email_id": entry.email_id,
@@ -199,7 +228,7 @@ def _as_json(
         "attempts": entry.attempts,
         "due_at": stamp(entry.due_at),
         "why": entry.why,
-        "explanation": explain(standing, suspensions, now),
+        "explanation": explanation_of(entry, blocks, now),
         "code": entry.code,
         "reply": entry.reply,
         "host": entry.host,
@@ -214,13 +243,19 @@ def _depth_json(depth: DomainDepth) -> dict[str, object]:
         "claimed": depth.claimed,
         "held": depth.held,
         "oldest": stamp(depth.oldest),
+        "next_due": stamp(depth.next_due),
     }
 
 
-def _suspension_json(suspension: Suspension) -> dict[str, object]:
+def _block_json(block: Block) -> dict[str, object]:
     return {
-        "site": suspension.site,
-        "until": stamp(suspension.until),
-        "why": suspension.why.value,
-        "detail": suspension.detail,
+        "name": block.name,
+        "by": "operator" if block.is_operator else "engine",
+        "until": stamp(block.until),
+        "detail": block.detail,
     }
+
+
+def _because(block: Block) -> str:
+    who = "an operator wants it" if block.is_operator else "nobody got through"
+    return f"{who}: {block.detail}" if block.detail else who

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import click
 
 from config import bounce_rules
+from mta.cli.environment import Environment
 from mta.cli.failure import NOT_SO
 from mta.cli.options import json_option
 from mta.cli.output import Styled, print_json, print_line, print_note
+from mta.cli.store import change
 from mta.core.event import JsonValue
 from mta.core.mime_reader import MAX_SIZE
 from mta.core.report import Report, read_report
 from mta.core.reported import ReportedRecipient
+from mta.report_import import mails_in, report_of
+from storage.database import Connection
+from storage.reports import NewReport, add
+
+STEP = 100
+"""Mails handed in with one transaction."""
 
 
 @click.group()
@@ -97,3 +108,29 @@ def _cells(recipient: ReportedRecipient) -> Iterator[str]:
         yield "hard"
     if recipient.rule:
         yield f"({recipient.rule})"
+
+
+@command.command("import")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@json_option
+@click.pass_obj
+def import_(environment: Environment, path: Path, is_json: bool) -> None:
+    """Hand in reports from a Maildir, an mbox, a folder of mails or one mail; nothing is moved.
+
+    The running engine reads them at once, else when it starts. What was handed in before is known
+    again and dropped.
+    """
+    added = known = 0
+    mails = mails_in(path)
+    while some := [report_of(mail) for mail in islice(mails, STEP)]:
+        names = change(environment, partial(_add, some=some, now=environment.now()))
+        known += names.count(None)
+        added += len(names) - names.count(None)
+    if is_json:
+        print_json({"added": added, "known": known})
+    else:
+        print_line(f"{added} handed in, {known} known already")
+
+
+def _add(connection: Connection, some: list[NewReport], now: datetime) -> list[str | None]:
+    return [add(connection, one, now) for one in some]

@@ -22,7 +22,7 @@ from mta.dispatcher import Dispatcher
 from mta.engine import Engine
 from mta.engine_store import EngineStore
 from mta.scheduler import Scheduler
-from mta.settling import Settler
+from mta.settling import Settler, SettlingRules
 from mta.timetable import Timetable
 from mta.transactions import TransactionBuilder
 from storage import faults
@@ -50,7 +50,7 @@ def engine(database: Database) -> Engine:
     tools = Tools(
         connector,
         TransactionBuilder(store, database.spool, None),
-        Settler(store, timetable, RETRY, random),
+        Settler(store, timetable, SettlingRules(RETRY), random),
         now,
     )
     dispatcher = Dispatcher(tools, timetable, Limits(max_connections_per_site=2), random)

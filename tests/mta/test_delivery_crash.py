@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import faults, messages
+from storage import faults, message_lists
 from storage.database import Database
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,7 +50,7 @@ def test_a_crash_loses_nothing_and_repeats_what_was_in_flight(tmp_path: Path, po
         assert max(taken.values()) == 2, "the peer had one that was not written down"
 
     database = Database.open(tmp_path)
-    emails = database.read_now(lambda c: messages.list_(c, 1, limit=COUNT))
+    emails = database.read_now(lambda c: message_lists.page(c, 1, limit=COUNT).emails)
     database.close()
     assert [email.status for email in emails] == ["delivered"] * COUNT
 

@@ -21,11 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 from mta.dkim_keys import (
     ED25519,
     RSA,
-    DnsRecord,
     KeyFileError,
     PrivateKey,
     create_keys,
-    dns_record,
     key_file,
     selectors_for,
 )
@@ -95,13 +93,6 @@ def test_public_keys_are_what_the_record_wants() -> None:
     assert rsa_public == RSA_KEY.public_key()
     ed25519_public = base64.b64decode(PrivateKey.parse(SEED).public_key)
     assert ed25519_public == ED25519_KEY.public_key().public_bytes_raw()
-
-
-def test_dns_record() -> None:
-    assert dns_record("example.com", "s1", ED25519, "AAAA") == DnsRecord(
-        name="s1._domainkey.example.com", type="TXT", value="v=DKIM1; k=ed25519; p=AAAA"
-    )
-    assert dns_record("example.com", "s1", RSA, "BBBB").value == "v=DKIM1; k=rsa; p=BBBB"
 
 
 @pytest.mark.parametrize(

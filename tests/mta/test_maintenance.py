@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mta.maintenance import Maintenance
-from storage import idempotency, messages
+from storage import idempotency, message_lists, messages, stats
 from storage.database import Connection, Database
 from storage.errors import StorageFull
 from tests.storage import builders
@@ -52,7 +52,7 @@ def deliver_one_from_spool(database: Database) -> str:
 
 async def test_bodies_go_before_events_and_messages_last(database: Database) -> None:
     name = deliver_one_from_spool(database)
-    [email] = database.read_now(lambda c: messages.list_(c, 1, limit=10))
+    [email] = database.read_now(lambda c: message_lists.page(c, 1, limit=10).emails)
 
     await upkeep(database, NOW + DAY / 2).tidy()
     assert database.spool.path(name).exists()
@@ -121,7 +121,7 @@ async def test_a_full_disk_only_puts_it_off() -> None:
     class Full:
         calls = 0
 
-        async def write(self, _: object) -> None:
+        async def read(self, _: object) -> None:
             self.calls += 1
             raise StorageFull("disk full")
 
@@ -130,3 +130,13 @@ async def test_a_full_disk_only_puts_it_off() -> None:
     await task._patiently(task.tidy)
     await task._patiently(task.tidy)
     assert database.calls == 2
+
+
+async def test_what_happened_is_counted(database: Database) -> None:
+    deliver_one_from_spool(database)
+    await upkeep(database).tidy()
+    scope = stats.Scope(1, NOW - DAY, NOW + DAY)
+    [delivered] = database.read_now(lambda c: stats.totals(c, scope, ["delivered"]))
+    assert delivered.count == 1
+    await upkeep(database, NOW + 500 * DAY).tidy()
+    assert database.read_now(lambda c: stats.totals(c, scope, ["delivered"])) == []

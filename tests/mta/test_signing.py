@@ -14,11 +14,12 @@ from dkim.util import parse_tag_value
 
 from mta.core.address import parse_address
 from mta.core.canonical import body_hash
+from mta.core.domain_records import Instance, WantedRecord, wanted_records
 from mta.core.header import split_header
 from mta.core.mime import Attachment, Draft, Mailbox, compose
-from mta.dkim_keys import ED25519, RSA, DnsRecord, create_keys, dns_record
+from mta.dkim_keys import ED25519, RSA, create_keys
 from mta.signing import LOOK_AGAIN, OVERSIGNED, SIGNED, Signer, SigningError, key_domain
-from storage.domains import DkimKeyRecord
+from storage.domains import DkimKeyRecord, DomainRecord
 from tests.support.mailauth import dkim_verdicts
 from tests.support.tools import require_module
 
@@ -99,10 +100,10 @@ class Domain:
     keys: tuple[DkimKeyRecord, ...]
 
     @property
-    def records(self) -> tuple[DnsRecord, ...]:
-        return tuple(
-            dns_record(DOMAIN, key.selector, key.algorithm, key.public_key) for key in self.keys
-        )
+    def records(self) -> tuple[WantedRecord, ...]:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        record = DomainRecord("dom_1", 1, DOMAIN, now, None, None, self.keys)
+        return wanted_records(record.facts, Instance("mta.test"))[: len(self.keys)]
 
     def path(self, algorithm: str) -> Path:
         [key] = [key for key in self.keys if key.algorithm == algorithm]
@@ -132,7 +133,7 @@ def own_domain(tmp_path: Path) -> Domain:
     return Domain(tmp_path, create_keys(tmp_path, DOMAIN, "s1", (RSA, ED25519), None))
 
 
-def dkimpy_accepts(message: bytes, records: tuple[DnsRecord, ...], index: int = 0) -> bool:
+def dkimpy_accepts(message: bytes, records: tuple[WantedRecord, ...], index: int = 0) -> bool:
     """Ask dkimpy about one of the signatures, counted from the top."""
     answers = {f"{record.name}.".encode(): record.value.encode() for record in records}
 

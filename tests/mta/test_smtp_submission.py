@@ -48,13 +48,14 @@ class Door:
     def __init__(self, database: Database, **rules: Any) -> None:
         self.database = database
         self.kicks: list[int] = []
+        self.at = NOW
         numbers = count(1)
         policy = AcceptPolicy(require_verified_domain=rules.pop("require_verified_domain", False))
         handler = SubmissionHandler(
             database,
             SubmissionRules("mx.test", rules.pop("trusted", LOOPBACK), policy, **rules),
             on_accepted=self._kicked,
-            now=lambda: NOW,
+            now=lambda: self.at,
             entropy=lambda size: next(numbers).to_bytes(size),
         )
         self.service = Service(

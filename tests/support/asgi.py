@@ -27,8 +27,15 @@ class Reply:
 class Client:
     """Sends requests to an application, all with the same headers unless told otherwise."""
 
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        headers: Mapping[str, str] | None = None,
+        *,
+        address: str = "127.0.0.1",
+    ) -> None:
         self._app = app
+        self.address = address
         self.headers = dict(headers or {})
 
     async def get(self, target: str, **headers: str) -> Reply:
@@ -57,7 +64,9 @@ class Client:
             all_headers.setdefault("content-length", str(len(body)))
         else:
             all_headers["transfer-encoding"] = "chunked"
-        await self._app(_scope(method, target, all_headers), exchange.receive, exchange.send)
+        scope = _scope(method, target, all_headers)
+        scope["client"] = (self.address, 50_000)
+        await self._app(scope, exchange.receive, exchange.send)
         return exchange.reply()
 
 
@@ -100,7 +109,7 @@ def _scope(method: str, target: str, headers: Mapping[str, str]) -> Scope:
     ]
     return {
         "type": "http",
-        "asgi": {"version": "3.0"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": method,
         "scheme": "http",

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+from mta.core.extensions import Extensions
 from mta.core.outcome import Accepted, Command, Outcome, Peer, Refused, Stage, Unreachable
 from mta.core.reply import Reply
 from mta.core.retry import RetrySchedule
@@ -19,7 +20,7 @@ from mta.delivery import Tools
 from mta.dispatcher import Dispatcher
 from mta.engine import Engine
 from mta.scheduler import Scheduler
-from mta.settling import Settler
+from mta.settling import Settler, SettlingRules
 from mta.smtp_client import NotOpened
 from mta.smtp_transaction import Stale
 from mta.timetable import Timetable
@@ -60,6 +61,7 @@ class FakeSession:
     def __init__(self, site: FakeSite) -> None:
         self.site = site
         self.peer = Peer(site.name, "192.0.2.1", "")
+        self.extensions = Extensions()
         self.is_open = True
         self.used = 0
         self.cut = asyncio.Event()
@@ -124,7 +126,7 @@ class Rig:
         self.router: Any = FakeRouter()
         self.timetable = Timetable()
         random = Random(1)
-        settler = Settler(self.store, self.timetable, retry, random)
+        settler = Settler(self.store, self.timetable, SettlingRules(retry), random)
         builder = TransactionBuilder(self.store, None, None)  # type: ignore[arg-type]
         self.tools = Tools(self.connector, builder, settler, now)
         self.dispatcher = Dispatcher(self.tools, self.timetable, limits or Limits(), random)

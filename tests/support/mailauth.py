@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mta.dkim_keys import DnsRecord
+from mta.core.domain_records import WantedRecord
 from tests.support.tools import find_tool
 
 
@@ -23,7 +23,7 @@ class Verdict:
 
 
 def dkim_verdicts(
-    message: bytes, records: Iterable[DnsRecord], directory: Path
+    message: bytes, records: Iterable[WantedRecord], directory: Path
 ) -> tuple[Verdict, ...]:
     """Return one verdict for each DKIM-Signature field, from the top.
 

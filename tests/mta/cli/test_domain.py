@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mta.dkim_keys import ED25519, RSA, PrivateKey
-from storage import directives
+from storage import directives, domains
 from tests.mta.cli.conftest import CommandLine
 from tests.support.fake_dns import FakeDns, Fault, Records
 
@@ -24,7 +24,7 @@ def added(mta: CommandLine, *options: str) -> dict[str, Any]:
 
 def zone(domain: dict[str, Any]) -> dict[str, Records]:
     """Return a zone that publishes all that a domain wants, long values in pieces."""
-    found: dict[str, Records] = {}
+    found: dict[str, Records] = {"mta.sender.test": {"A": ["192.0.2.25"]}}
     for record in domain["records"]:
         value = record["value"]
         pieces = [value[start : start + 200] for start in range(0, len(value), 200)]
@@ -35,7 +35,7 @@ def zone(domain: dict[str, Any]) -> dict[str, Records]:
 def test_adding_makes_a_key_for_each_algorithm(mta: CommandLine) -> None:
     domain = added(mta)
     assert [key["algorithm"] for key in domain["keys"]] == [RSA, ED25519]
-    assert [(record["kind"], record["required"]) for record in domain["records"]] == [
+    assert [(record["record"], record["required"]) for record in domain["records"]] == [
         ("DKIM", True),
         ("DKIM", True),
         ("SPF", False),
@@ -58,7 +58,9 @@ def test_a_key_can_be_brought_along(mta: CommandLine) -> None:
     pem = mta.directory / "old.pem"
     pem.write_bytes(key.to_pem())
     domain = added(mta, "--selector", "s1", "--dkim-key", str(pem))
-    assert domain["keys"] == [{"selector": "s1", "algorithm": RSA, "public_key": key.public_key}]
+    [made] = domain["keys"]
+    assert (made["selector"], made["algorithm"]) == ("s1", RSA)
+    assert made["public_key"] == key.public_key
 
 
 def test_the_engine_is_told_of_new_keys(mta: CommandLine) -> None:
@@ -92,7 +94,7 @@ def test_bad_arguments(arguments: tuple[str, ...], message: str, mta: CommandLin
 
 def test_an_unknown_domain(mta: CommandLine) -> None:
     added(mta)
-    for command in ("show", "verify", "delete"):
+    for command in ("show", "verify", "delete", "rotate", "set", "zonefile"):
         result = mta("domain", command, "other.test")
         assert result.exit_code == 1
         assert result.stderr.startswith("mta: other.test: no such domain")
@@ -112,7 +114,8 @@ async def verify(mta: CommandLine, records: dict[str, Records]) -> tuple[int, di
 async def test_verified_is_who_publishes_every_key(mta: CommandLine) -> None:
     code, found, text = await verify(mta, zone(added(mta)))
     assert (code, found["verified"]) == (0, True)
-    assert {record["state"] for record in found["records"]} == {"ok"}
+    assert {record["status"] for record in found["records"]} == {"good"}
+    assert found["alignment"]["dkim"] == {"mode": "relaxed", "aligned": True}
     assert text.endswith("sender.test verified\n")
     assert "sender.test  verified" in mta("domain", "list").stdout
 
@@ -122,8 +125,9 @@ async def test_a_missing_key_is_shown_with_what_to_do(mta: CommandLine) -> None:
     del records["mta1._domainkey.sender.test"], records["_dmarc.sender.test"]
     code, found, text = await verify(mta, records)
     assert (code, found["verified"]) == (1, False)
-    assert [record["state"] for record in found["records"]] == ["missing", "ok", "ok", "missing"]
-    assert "missing DKIM mta1._domainkey.sender.test\n" in text
+    states = [record["status"] for record in found["records"]]
+    assert states == ["missing", "good", "good", "missing"]
+    assert "missing DKIM TXT mta1._domainkey.sender.test\n" in text
     assert "  wanted v=DKIM1; k=rsa; p=" in text
     assert "  to do  publish it\n" in text
     assert text.endswith("sender.test not verified\n")
@@ -133,11 +137,12 @@ async def test_a_verified_domain_whose_key_is_replaced_is_not_verified(mta: Comm
     records = zone(added(mta))
     assert (await verify(mta, records))[0] == 0
     records["mta1._domainkey.sender.test"] = {"TXT": ['"v=DKIM1; k=rsa; p=AAAA"']}
-    code, _, text = await verify(mta, records)
-    assert code == 1
+    code, found, text = await verify(mta, records)  # that are two looks
+    assert (code, found["status"]) == (1, "failed")
     assert "  found  v=DKIM1; k=rsa; p=AAAA\n" in text
     assert "it holds another key" in text
-    assert "not verified" in mta("domain", "list").stdout
+    assert "warning one more such look, and its mail is refused\n" in text
+    assert "not verified (failed)" in mta("domain", "list").stdout
 
 
 async def test_a_dns_that_fails_changes_nothing(mta: CommandLine) -> None:
@@ -164,3 +169,54 @@ def test_a_key_file_that_only_root_reads_is_read_first(mta: CommandLine, tmp_pat
     assert result.exit_code == 2
     assert "does not exist" in result.stderr
     assert not mta.data.exists()
+
+
+def test_a_zone_file_to_paste(mta: CommandLine) -> None:
+    added(mta)
+    lines = mta("domain", "zonefile", "sender.test").stdout.splitlines()
+    assert lines[-1] == '_dmarc.sender.test. 3600 IN TXT "v=DMARC1; p=none"'
+    assert lines[2].startswith('mta1._domainkey.sender.test. 3600 IN TXT "v=DKIM1; k=rsa; p=')
+    assert '" "' in lines[2]  # no string is longer than 255 octets
+
+
+def test_hosts_are_set_and_taken_away(mta: CommandLine) -> None:
+    added(mta)
+    result = mta("domain", "set", "sender.test", "--return-path", "bounce", "--json")
+    found = json.loads(result.stdout)
+    assert found["return_path"] == "bounce.sender.test"
+    kinds = [record["record"] for record in found["records"]]
+    assert kinds == ["DKIM", "DKIM", "SPF", "DMARC", "Return-Path", "Return-Path"]
+    shown = mta("domain", "set", "sender.test", "--tracking-host", "t.sender.test").stdout
+    assert "\n  MX bounce.sender.test\n  10 mta.sender.test\n" in shown
+    assert "\n  CNAME t.sender.test\n  mta.sender.test\n" in shown
+    shown = mta("domain", "set", "sender.test", "--return-path", "").stdout
+    assert "bounce.sender.test" not in shown
+    for host in ("b.other.test", "sender.test", "t"):
+        assert mta("domain", "set", "sender.test", "--return-path", host).exit_code == 2
+
+
+async def test_a_rotation(mta: CommandLine) -> None:
+    records = zone(added(mta))
+    assert (await verify(mta, records))[0] == 0
+    assert mta("domain", "rotate", "sender.test", "--selector", "mta1").exit_code == 2
+    rotating = json.loads(mta("domain", "rotate", "sender.test", "--json").stdout)
+    states = {key["selector"]: key["state"] for key in rotating["keys"]}
+    assert states == {
+        "mta1": "active",
+        "mta1-ed25519": "active",
+        "mta2": "next",
+        "mta2-ed25519": "next",
+    }
+    again = json.loads(mta("domain", "rotate", "sender.test", "--json").stdout)
+    assert again["keys"] == rotating["keys"]
+    code, found, _ = await verify(mta, records)  # not published yet: nothing is switched
+    assert code == 0
+    assert [key["state"] for key in found["keys"]] == ["active", "active", "next", "next"]
+    records = zone(rotating)
+    code, found, text = await verify(mta, records)
+    assert code == 0
+    assert "switched mail is signed with the new keys from now on\n" in text
+    assert [key["state"] for key in found["keys"]] == ["retired", "retired", "active", "active"]
+    with mta.database() as database:
+        keys = database.read_now(domains.signing_keys)["sender.test"]
+    assert [key.selector for key in keys] == ["mta2", "mta2-ed25519"]

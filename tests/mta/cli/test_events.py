@@ -41,7 +41,7 @@ def test_events_for_people(mta: CommandLine) -> None:
     )
     queued, bounced = mta("events").stdout.splitlines()
     assert queued.split()[2:] == ["queued", "a@one.test"]
-    assert "bounced    a@one.test 550 5.1.1 no" in bounced
+    assert bounced.split()[2:6] == ["bounced", "a@one.test", "550", "5.1.1"]
     assert bounced.endswith("from mx.one.test [192.0.2.1]; class bad_mailbox")
     assert "\x1b" not in bounced
 

@@ -1,0 +1,206 @@
+"""How parts are put together from the settings: the lower half of the composition root.
+
+Constructors are called here, nothing is decided here. Not here: the order in which parts begin and
+end (daemon.py).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from config import bounce_rules
+from config.settings import Endpoint, Settings
+from mta.core.shaping import Limits as ShapingLimits
+from mta.core.shaping import suspensions_within
+from mta.delivery import Tools
+from mta.dispatcher import Dispatcher
+from mta.engine import Engine
+from mta.engine_store import EngineStore
+from mta.report_service import ReportService, entry_marks, telling_rules
+from mta.resolver import Resolver
+from mta.routing import HostMemory, Router, RoutingRules
+from mta.sandbox import SandboxConnector, SandboxRouter
+from mta.scheduler import Scheduler
+from mta.settling import Settler, SettlingRules
+from mta.signing import Signer
+from mta.smtp_client import Connector
+from mta.smtp_session import Limits as SessionLimits
+from mta.smtp_session import Service
+from mta.smtp_submission import SubmissionHandler, SubmissionRules
+from mta.smtp_transaction import Timeouts
+from mta.timetable import Timetable
+from mta.tls_certificate import ServerTls
+from mta.tls_policy import TlsPolicy
+from mta.transactions import TransactionBuilder
+from storage.database import Database
+from storage.submissions import AcceptPolicy
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def build_engine(
+    settings: Settings,
+    database: Database,
+    on_events: Callable[[], None],
+    reports: ReportService,
+) -> Engine:
+    """Build the delivery side.
+
+    Args:
+        settings: the configuration.
+        database: the queue.
+        on_events: called when the journal has grown.
+        reports: has the secret of return paths, and tells senders.
+    """
+    delivery = settings.delivery
+    draws = random.Random()  # noqa: S311 - jitter and order, no secrets
+    memory = HostMemory(clock=time.monotonic)
+    timetable = Timetable()
+    store = EngineStore(
+        database,
+        f"pid {os.getpid()}",
+        on_events=on_events,
+        on_told=reports.tell,
+        policy=settings.suppression.policy,
+    )
+    signer = None
+    if settings.dkim.algorithms:
+        signer = Signer(settings.server.data_dir, settings.dkim.algorithms)
+    sandbox_domain = settings.api.sandbox_domain
+    connector = Connector(
+        ehlo_name=delivery.ehlo_name or settings.server.hostname,
+        timeouts=_timeouts(settings),
+        tls=TlsPolicy(clock=time.monotonic),
+        memory=memory,
+    )
+    tools = Tools(
+        connector=SandboxConnector(connector, sandbox_domain),
+        builder=TransactionBuilder(
+            store, database.spool, signer, entry_marks(settings, reports.secrets)
+        ),
+        settler=Settler(store, timetable, _settling_rules(settings), draws),
+        now=utc_now,
+    )
+    dispatcher = Dispatcher(tools, timetable, _shaping_limits(settings), draws)
+    router = Router(
+        settings.routing,
+        build_resolver(settings),
+        _routing_rules(settings),
+        memory=memory,
+        random=draws,
+    )
+    sandboxed = SandboxRouter(router, sandbox_domain)
+    return Engine(Scheduler(store, sandboxed, dispatcher, tools, timetable), dispatcher)
+
+
+def build_resolver(settings: Settings) -> Resolver:
+    """Build the resolver that [dns] describes."""
+    return Resolver(
+        [pair(endpoint) for endpoint in settings.dns.nameservers],
+        timeout=settings.dns.timeout,
+        max_queries=settings.dns.max_queries,
+        clock=time.monotonic,
+    )
+
+
+def build_submission(
+    settings: Settings,
+    database: Database,
+    on_accepted: Callable[[], None],
+    on_key_used: Callable[[str], object],
+) -> Service:
+    """Build the SMTP door for apps; callbacks: after each COMMIT, and with each key at work."""
+    submission, tls = settings.submission, settings.tls
+    handler = SubmissionHandler(
+        database,
+        SubmissionRules(
+            hostname=settings.server.hostname,
+            trusted_networks=submission.trusted_networks,
+            policy=AcceptPolicy(
+                require_verified_domain=settings.policy.require_verified_domain,
+                bounce_domain=settings.reports.domain,
+                quota=settings.quota.core,
+                sandbox_domain=settings.api.sandbox_domain,
+            ),
+            can_unsubscribe=bool(settings.api.public_url or settings.reports.domain),
+        ),
+        on_accepted=on_accepted,
+        on_key_used=on_key_used,
+        now=utc_now,
+    )
+    return Service(
+        hostname=settings.server.hostname,
+        handler=handler,
+        limits=SessionLimits(
+            message_size=submission.max_message_size,
+            recipients=submission.max_recipients,
+            connections=submission.max_connections,
+            connections_per_address=submission.max_connections_per_address,
+            junk_commands=submission.max_junk_commands,
+            errors=submission.max_errors,
+            auth_failures=submission.max_auth_failures,
+            command_timeout=submission.command_timeout,
+            data_rate=submission.min_data_rate,
+            session_time=submission.session_timeout,
+        ),
+        spool=database.spool,
+        tls=ServerTls(tls.certificate, tls.key) if tls.certificate and tls.key else None,
+        offers_auth=True,
+        requires_tls_for_auth=submission.require_tls_for_auth,
+    )
+
+
+def _settling_rules(settings: Settings) -> SettlingRules:
+    return SettlingRules(
+        retry=settings.delivery.retry,
+        classify=bounce_rules.shipped().classify,
+        telling=telling_rules(settings),
+        sandbox_domain=settings.api.sandbox_domain,
+    )
+
+
+def _timeouts(settings: Settings) -> Timeouts:
+    delivery = settings.delivery
+    return Timeouts(
+        connect=delivery.connect_timeout,
+        greeting=delivery.greeting_timeout,
+        command=delivery.command_timeout,
+        data=delivery.data_timeout,
+        final=delivery.final_timeout,
+    )
+
+
+def _shaping_limits(settings: Settings) -> ShapingLimits:
+    delivery = settings.delivery
+    return ShapingLimits(
+        max_connections=delivery.max_connections,
+        max_connections_per_site=delivery.max_connections_per_site,
+        max_messages_per_connection=delivery.max_messages_per_connection,
+        max_recipients_per_transaction=delivery.max_recipients_per_transaction,
+        max_ready_per_site=delivery.max_ready_per_site,
+        idle_timeout=delivery.idle_timeout,
+        suspension=suspensions_within(delivery.retry),
+    )
+
+
+def _routing_rules(settings: Settings) -> RoutingRules:
+    listen = (*settings.submission.listen, *settings.submission.tls_listen)
+    return RoutingRules(
+        port=settings.delivery.port,
+        prefer=settings.delivery.prefer,
+        allow_private=settings.delivery.allow_private_destinations,
+        own_names=frozenset({settings.server.hostname.lower()}),
+        own_endpoints=frozenset(map(pair, listen)),
+    )
+
+
+def pair(endpoint: Endpoint) -> tuple[str, int]:
+    """Return host and port, as sockets want them."""
+    return endpoint.host, endpoint.port

@@ -1,0 +1,71 @@
+"""Schemathesis against a live server: python -m tests.support.fuzz_api [SECONDS]
+
+Everything that the OpenAPI document describes is asked, with data that fits it and data that does
+not: no answer may be a server error or differ from what is described. Mail goes to a closed port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.support.engine import Engine, configuration, running
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "ignored_auth",
+    "unsupported_method",
+    "allow_header_conformance",
+    "missing_required_header",
+    "use_after_free",
+    "ensure_resource_availability",
+)
+DEFAULT_TIME = 75
+"""Seconds."""
+WAITS = ("/v1/events",)
+"""Paths left out, because they wait for events if they are asked to."""
+
+
+async def fuzz(engine: Engine, seconds: int) -> int:
+    """Run schemathesis on a running engine; return its exit code."""
+    code, output, errors = await engine.mta(
+        "key", "create", "--name", "fuzz", "--scope", "admin", "--json"
+    )
+    assert code == 0, errors
+    key = json.loads(output)["key"]
+    excluded = [word for path in WAITS for word in ("--exclude-path", path)]
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("schemathesis")),
+        *("run", f"{engine.api}/v1/openapi.json", "--url", engine.api),
+        *("--header", f"Authorization: Bearer {key}", "--checks", ",".join(CHECKS)),
+        *("--phases", "examples,coverage,fuzzing,stateful", "--max-time", str(seconds)),
+        *("--request-timeout", "20", "--suppress-health-check", "all", "--warnings", "off"),
+        *("--continue-on-failure", "--no-color"),
+        *excluded,
+        cwd=engine.directory,
+    )
+    return await process.wait()
+
+
+async def main(seconds: int) -> int:
+    """Start an engine, fuzz it, and see that it is well afterwards."""
+    with tempfile.TemporaryDirectory() as directory:
+        config = configuration(routing={"*": "smtp://127.0.0.1:1"})
+        async with running(Path(directory), config) as engine:
+            code = await fuzz(engine, seconds)
+            assert (await engine.call("GET", "/readyz")).body == {"status": "ok"}
+            if "Traceback" in engine.log():
+                print(engine.log()[-20_000:], file=sys.stderr)  # noqa: T201
+                return 1
+            return code
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_TIME)))
