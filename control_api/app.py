@@ -1,11 +1,14 @@
 """The HTTP application: the table of all routes, and what stands around every handler.
 
-    RequestId -> Unexpected -> BodyGuard -> errors as values -> router -> authentication -> handler
+    RequestId -> Metered -> RateLimitHeaders -> Unexpected -> BodyGuard -> Overload
+    -> errors as values -> router -> Gate (whose key, how often, may it) -> handler
 
 Not here: the server that speaks HTTP (mta/daemon.py).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,54 +17,95 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
-from control_api import batches, email_views, emails, health, webhooks
-from control_api.auth import Authenticator
+from control_api import (
+    api_keys,
+    docs_page,
+    domains,
+    egress_sources,
+    email_routes,
+    event_pull,
+    event_types,
+    feedback,
+    health,
+    me,
+    metrics,
+    openapi,
+    queue,
+    request_log,
+    stats,
+    suppressions,
+    tenants,
+    unsubscribe,
+    webhook_events,
+    webhook_trial,
+    webhooks,
+)
+from control_api.body_guard import BodyGuard, require_media
 from control_api.errors import ApiError, problem_of, render
-from control_api.middleware import BodyGuard, RequestId, Unexpected
+from control_api.middleware import Overload, RequestId, Unexpected
+from control_api.rate_limits import RateLimitHeaders
+from control_api.request_meter import Metered, attribute
 from control_api.routes import Call, Route, Services
+from mta.core.json_text import encode
 from storage.errors import StorageError
 
-ROUTES: tuple[Route, ...] = (
-    Route("POST", "/v1/emails", emails.send_email, "emails:send", "Send an email"),
-    Route("GET", "/v1/emails", email_views.list_emails, "emails:read", "List emails"),
-    Route("POST", "/v1/emails/batch", batches.send_batch, "emails:send", "Send many emails"),
-    Route("GET", "/v1/emails/{id}", email_views.get_email, "emails:read", "Look at an email"),
-    Route(
-        "POST",
-        "/v1/emails/{id}/cancel",
-        email_views.cancel_email,
-        "emails:send",
-        "Cancel what is not sent yet",
-    ),
-    Route("POST", "/v1/webhooks", webhooks.create_webhook, "webhooks:write", "Create a webhook"),
-    Route("GET", "/v1/webhooks", webhooks.list_webhooks, "webhooks:read", "List webhooks"),
-    Route("GET", "/v1/webhooks/{id}", webhooks.get_webhook, "webhooks:read", "Look at a webhook"),
-    Route(
-        "DELETE",
-        "/v1/webhooks/{id}",
-        webhooks.delete_webhook,
-        "webhooks:write",
-        "Delete a webhook",
-    ),
+_TABLE: tuple[Route, ...] = (
+    *email_routes.ROUTES,
+    *webhooks.ROUTES,
+    *webhook_trial.ROUTES,
+    *webhook_events.ROUTES,
+    *event_types.ROUTES,
+    *event_pull.ROUTES,
+    *domains.ROUTES,
+    *api_keys.ROUTES,
+    *me.ROUTES,
+    *feedback.ROUTES,
+    *unsubscribe.ROUTES,
+    *suppressions.ROUTES,
+    *queue.ROUTES,
+    *stats.ROUTES,
+    *request_log.ROUTES,
+    *tenants.ROUTES,
+    *egress_sources.ROUTES,
+    *metrics.ROUTES,
+    Route("GET", openapi.PATH, openapi.get_document, "", "Describe the API to programs"),
+    Route("GET", docs_page.PATH, docs_page.get_page, "", "Describe the API to people"),
     Route("GET", "/healthz", health.healthz, "", "Tell whether the process is up"),
     Route("GET", "/readyz", health.readyz, "", "Tell whether mail can be taken and delivered"),
 )
 """Every operation of the API; of paths that overlap, the first one listed answers."""
+ROUTES = tuple(
+    replace(route, spec=openapi.SPECS.get(f"{route.method} {route.path}", route.spec))
+    for route in _TABLE
+)
+"""The same with what the documentation says of each."""
+
+UNSHED = ("/healthz", "/readyz", "/metrics", "/v1/events")
+"""Paths served under overload too: supervisors ask, or, at the last one, apps wait for events."""
 
 
 def build_app(services: Services) -> Starlette:
     """Return the ASGI application."""
-    authenticator = Authenticator(services.database, services.now)
     app = Starlette(
-        routes=[_path_route(path, services, authenticator) for path in _paths()],
+        routes=[_path_route(path, services) for path in _paths()],
         middleware=[
             Middleware(RequestId, new_id=lambda: services.new_id("req")),
+            Middleware(Metered, meter=services.requests, now=services.now),
+            Middleware(RateLimitHeaders),
             Middleware(Unexpected),
-            Middleware(BodyGuard, max_size=services.settings.api.max_body_size),
+            Middleware(
+                BodyGuard,
+                max_size=services.settings.api.max_body_size,
+                streamed=suppressions.STREAMED,
+            ),
+            Middleware(Overload, exempt=UNSHED),
         ],
         exception_handlers=dict.fromkeys((ApiError, HTTPException, StorageError), _answer),
     )
     app.router.redirect_slashes = False
+    document = openapi.document(ROUTES, services.settings.api.public_url)
+    setattr(app.state, openapi.DOCUMENT, encode(document))
+    setattr(app.state, docs_page.PAGE, docs_page.render(document))
     return app
 
 
@@ -69,7 +113,7 @@ def _paths() -> list[str]:
     return list(dict.fromkeys(route.path for route in ROUTES))
 
 
-def _path_route(path: str, services: Services, authenticator: Authenticator) -> StarletteRoute:
+def _path_route(path: str, services: Services) -> StarletteRoute:
     """Return one route for all methods of a path, so that a 405 can name them all."""
     by_method = {route.method: route for route in ROUTES if route.path == path}
     if "GET" in by_method:
@@ -77,7 +121,11 @@ def _path_route(path: str, services: Services, authenticator: Authenticator) -> 
 
     async def endpoint(request: Request) -> Response:
         route = by_method[request.method]
-        caller = await authenticator.authenticate(request) if route.scope else None
+        attribute(request.scope, route.path, None)
+        caller = await services.gate.admit(request, route.scope) if route.scope else None
+        attribute(request.scope, route.path, caller)
+        if route.scope:
+            require_media(request, route.spec.request)
         return await route.handler(Call(request, services, caller))
 
     return StarletteRoute(path, endpoint, methods=list(by_method))

@@ -1,39 +1,80 @@
-"""Whose request it is: an API key as a Bearer token or in X-API-Key.
+"""The gate in front of every route that needs a key: whose request it is, and whether it may pass.
 
-Keys are looked up by their hash (storage/tenants.py). What was found is remembered for a second, so
-that a busy client costs no read a request and a revoked key works for at most that long.
+A key comes as a Bearer token or in X-API-Key and is looked up by its hash (storage/tenants.py).
+What was found is remembered for a second, so that a busy client costs no read a request. A change
+through this API counts at once, and so does one by the command line, which says that there is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from starlette.requests import Request
 
-from control_api.errors import UNAUTHORIZED, ApiError
+from config.settings import Api
+from control_api.client_address import client_address
+from control_api.errors import UNAUTHORIZED, ApiError, Problem
+from control_api.rate_limits import RateLimiter
+from mta.core.access import Denial, Reason, may_use
 from mta.core.api_key import key_hash, looks_like_key
 from storage import tenants
 from storage.database import Database
+from storage.key_uses import KeyUses
 from storage.tenants import KeyRecord
 
 REMEMBERED_FOR = timedelta(seconds=1)
 
 
-class Authenticator:
-    """Finds the key record of a request."""
+class Gate:
+    """Lets requests through or raises why not.
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    Attributes:
+        limiter: counts the requests of each key.
+    """
+
+    def __init__(
+        self, database: Database, settings: Api, uses: KeyUses, now: Callable[[], datetime]
+    ) -> None:
+        """Take [api] of the settings, and who notes that keys are used."""
+        limits = settings.limits
+        self.limiter = RateLimiter(database, limits.requests, limits.exempt_networks, now)
         self._database = database
+        self._proxies = settings.trusted_proxies
+        self._uses = uses
         self._now = now
         self._found: dict[bytes, tuple[KeyRecord, datetime]] = {}
+        self._changes = 0
 
-    async def authenticate(self, request: Request) -> KeyRecord:
+    async def admit(self, request: Request, scope: str) -> KeyRecord:
         """Return the key that the request carries.
 
+        Args:
+            request: the request.
+            scope: what its route asks (Route.scope).
+
         Raises:
-            ApiError: 401; there is none, or it is unknown or revoked.
+            ApiError: 401 without a key, and for one that is unknown, revoked or expired; 429 for
+                one too many; 403 where the key may not do this, or not from there.
         """
+        record = await self._authenticate(request)
+        client = client_address(request, self._proxies)
+        denial = may_use(record.access, scope, address=client.text, now=self._now())
+        if denial and denial.reason is Reason.EXPIRED:
+            raise ApiError(replace(UNAUTHORIZED, message=denial.message))
+        self.limiter.count(request, record.id, client)
+        if denial:
+            raise ApiError(forbidden(denial))
+        self._uses.note(record.id)
+        return record
+
+    def forget(self) -> None:
+        """Look all keys up again: some have changed."""
+        self._found.clear()
+        self._changes += 1
+
+    async def _authenticate(self, request: Request) -> KeyRecord:
         key = _key_of(request)
         if not looks_like_key(key):
             raise ApiError(UNAUTHORIZED)
@@ -45,11 +86,18 @@ class Authenticator:
 
     async def _look_up(self, hashed: bytes) -> KeyRecord:
         self._found.pop(hashed, None)
+        changes = self._changes
         record = await self._database.read(lambda db: tenants.authenticate(db, hashed))
         if record is None:
             raise ApiError(UNAUTHORIZED)
-        self._found[hashed] = (record, self._now() + REMEMBERED_FOR)
+        if changes == self._changes:  # else it may be what was true before
+            self._found[hashed] = (record, self._now() + REMEMBERED_FOR)
         return record
+
+
+def forbidden(denial: Denial) -> Problem:
+    """Return the 403 that names what a key may not."""
+    return Problem(403, "forbidden", denial.message)
 
 
 def _key_of(request: Request) -> str:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from control_api.emails import (
     aside,
+    body_of,
     domain_error,
     domain_problem,
     origin_of,
@@ -58,7 +59,7 @@ class _Batch:
 async def send_batch(call: Call) -> Response:
     """POST /v1/emails/batch."""
     is_strict = _is_strict(call)
-    body = await call.request.body()
+    body = await body_of(call)
     origin, policy = origin_of(call), policy_of(call)
     with once(call, body) as request:
         batch = await aside(body, lambda: _read(body, call, origin))

@@ -1,39 +1,57 @@
-"""Emails read back: one with its recipients and events, pages of them, and cancelling one.
+"""Emails read back: one with its recipients and events, and pages of them.
 
-Not here: sending (emails.py).
+Not here: sending (emails.py), changing (email_changes.py), attempts one by one (deliveries.py).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from control_api.errors import NOT_FOUND, ApiError, Problem, invalid
+from control_api.deliveries import event_object
+from control_api.errors import NOT_FOUND, ApiError, invalid
+from control_api.explanations import explain_block
 from control_api.fields import Fields, parse_time
-from control_api.idempotency import Written, once
-from control_api.paging import Page, read_page
+from control_api.paging import Page, read_page, render_walk, wants_total
 from control_api.routes import Call, json_response, timestamp
 from mta.core.address import AddressError, parse_address, to_ascii_domain
-from storage import events, messages, operators
+from storage import engine_state, events, message_lists, messages
 from storage.database import Connection
-from storage.events import JournalEntry
-from storage.messages import EmailFilter, EmailView, RecipientView
-from storage.operators import Selection
+from storage.message_lists import EmailFilter, EmailPage, Total
+from storage.messages import EmailView, RecipientView
 
 _MAX_FILTER = 320
-_NOT_CANCELABLE = Problem(409, "not_cancelable", "Nothing of this email waits to be sent any more.")
+MAX_EVENTS = 1000
+"""Events shown with an email; .../events has them all."""
+
+_STATUSES = frozenset(
+    [
+        "queued",
+        "scheduled",
+        "deferred",
+        "delivered",
+        "bounced",
+        "expired",
+        "canceled",
+        "suppressed",
+        "partial",
+    ]
+)
 
 
 async def get_email(call: Call) -> Response:
     """GET /v1/emails/{id}."""
     tenant_id, email_id = call.tenant_id, call.request.path_params["id"]
+    now = call.services.now()
 
     def look_up(connection: Connection) -> dict[str, object] | None:
         view = messages.get(connection, tenant_id, email_id)
-        return _in_full(connection, view) if view else None
+        return in_full(connection, view, now) if view else None
 
     found = await call.services.database.read(look_up)
     if found is None:
@@ -43,54 +61,74 @@ async def get_email(call: Call) -> Response:
 
 async def list_emails(call: Call) -> Response:
     """GET /v1/emails: newest first; `after` leads on to older ones, `before` back to newer ones."""
-    tenant_id = call.tenant_id
-    filters, page = _read_query(call.request)
-    found = await call.services.database.read(
-        lambda db: messages.list_(
-            db, tenant_id, filters, limit=page.reach, after=page.after, before=page.before
-        )
+    query = _read_query(call.request)
+    page, total = await call.services.database.read(lambda db: _look_up(db, call.tenant_id, query))
+    listed = render_walk(page.emails, _summary, go_on=page.next)
+    if total is not None:
+        listed |= {"total": total.number, "total_is_exact": total.is_exact}
+    return json_response(listed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """What a list request asks.
+
+    Attributes:
+        is_empty: nothing can match.
+    """
+
+    filters: EmailFilter
+    page: Page
+    wants_total: bool
+    is_empty: bool
+
+
+def _look_up(
+    connection: Connection, tenant_id: int, query: _Query
+) -> tuple[EmailPage, Total | None]:
+    if query.is_empty:
+        return EmailPage((), ""), Total(0, is_exact=True) if query.wants_total else None
+    page = query.page
+    found = message_lists.page(
+        connection,
+        tenant_id,
+        query.filters,
+        limit=page.limit,
+        after=page.after,
+        before=page.before,
     )
-    return json_response(page.render(found, _summary))
+    if not query.wants_total:
+        return found, None
+    return found, message_lists.total(connection, tenant_id, query.filters)
 
 
-async def cancel_email(call: Call) -> Response:
-    """POST /v1/emails/{id}/cancel."""
-    services, tenant_id, email_id = call.services, call.tenant_id, call.request.path_params["id"]
-
-    def act(connection: Connection) -> Written | Problem:
-        if messages.get(connection, tenant_id, email_id) is None:
-            return NOT_FOUND
-        selection = Selection(ids=(email_id,))
-        if not operators.cancel(connection, selection, now=services.now(), tenant_id=tenant_id):
-            return _NOT_CANCELABLE
-        view = messages.get(connection, tenant_id, email_id)
-        return Written(_in_full(connection, view)) if view else NOT_FOUND
-
-    with once(call, await call.request.body()) as request:
-        outcome = await request.run(act)
-    if outcome.written:
-        services.kick()
-    return outcome.response()
-
-
-def _read_query(request: Request) -> tuple[EmailFilter, Page]:
+def _read_query(request: Request) -> _Query:
     fields = Fields(dict(request.query_params), [])
-    page = read_page(fields)
+    page, include_total = read_page(fields), wants_total(fields)
+    campaign_id = fields.text("campaign_id", _MAX_FILTER)  # there are no campaigns yet
     filters = EmailFilter(
-        status=fields.text("status", _MAX_FILTER),
+        status=_status(fields),
         to=_normal(fields, "to", lambda text: str(parse_address(text))),
         from_=_normal(fields, "from", lambda text: str(parse_address(text))),
         domain=_normal(fields, "domain", to_ascii_domain),
         tag=fields.text("tag", _MAX_FILTER),
         tag_value=fields.text("tag_value", _MAX_FILTER) or None,
         batch_id=fields.text("batch_id", _MAX_FILTER),
+        text=fields.text("q", _MAX_FILTER),
         since=_time(fields, "since"),
         until=_time(fields, "until"),
     )
     fields.finish()
     if fields.errors:
         raise ApiError(invalid(fields.errors))
-    return filters, page
+    return _Query(filters, page, include_total, is_empty=bool(campaign_id))
+
+
+def _status(fields: Fields) -> str:
+    status = fields.text("status", _MAX_FILTER)
+    if status and status not in _STATUSES:
+        fields.fail("status", "invalid_value", f"Expected one of {', '.join(sorted(_STATUSES))}.")
+    return status
 
 
 def _normal(fields: Fields, name: str, normalize: Callable[[str], str]) -> str:
@@ -111,11 +149,19 @@ def _time(fields: Fields, name: str) -> datetime | None:
     return moment
 
 
-def _in_full(connection: Connection, view: EmailView) -> dict[str, object]:
+def in_full(connection: Connection, view: EmailView, now: datetime) -> dict[str, object]:
+    """Return an email with its events, and its recipients with what each waits for."""
+    written = events.of_message(connection, view.row_id, limit=MAX_EVENTS)
+    blocks = engine_state.blocks(connection, now)
     return {
         **_summary(view),
-        "recipients": [_recipient(one) for one in view.recipients],
-        "events": [_event(one) for one in events.of_message(connection, view.row_id)],
+        "counts": Counter(one.status for one in view.recipients),
+        "has_content": view.has_body,
+        "recipients": [
+            {**_recipient(one), "explain": explain_block(one, blocks, now)}
+            for one in view.recipients
+        ],
+        "events": [event_object(one) for one in written],
     }
 
 
@@ -125,6 +171,9 @@ def _summary(view: EmailView) -> dict[str, object]:
         "id": view.public_id,
         "from": view.from_,
         "to": view.to,
+        "cc": view.cc,
+        "bcc": view.bcc,
+        "reply_to": view.reply_to,
         "subject": view.subject,
         "status": view.status,
         "created_at": timestamp(view.created_at),
@@ -151,17 +200,7 @@ def _recipient(view: RecipientView) -> dict[str, object]:
         "reply": view.reply or None,
         "class": view.bounce_class or None,
         "host": view.host or None,
-    }
-
-
-def _event(entry: JournalEntry) -> dict[str, object]:
-    return {
-        "id": entry.id,
-        "type": entry.kind.webhook_type,
-        "kind": entry.kind.value,
-        "at": timestamp(entry.at),
-        "recipient": entry.recipient,
-        "data": entry.data,
+        "reported": view.reported,
     }
 
 

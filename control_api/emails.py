@@ -1,4 +1,4 @@
-"""POST /v1/emails, and what a batch of them shares with it: body in, one transaction, answer out.
+"""POST /v1/emails, and what the other ways to send share with it: body in, one transaction, answer.
 
 Not here: reading emails back (email_views.py), what a body may hold (payload.py), how it becomes a
 message (submissions.py).
@@ -20,6 +20,7 @@ from control_api.routes import Call, timestamp
 from control_api.submissions import Origin, build, discard
 from mta.core.event import JsonValue
 from mta.core.submission import Submission
+from storage import faults
 from storage.database import Connection
 from storage.submissions import AcceptedEmail, AcceptPolicy, DomainNotAllowed, accept
 
@@ -31,21 +32,37 @@ T = TypeVar("T")
 
 async def send_email(call: Call) -> Response:
     """POST /v1/emails."""
-    body = await call.request.body()
+    body = await body_of(call)
     origin = origin_of(call)
     with once(call, body) as request:
         submission = await aside(body, lambda: _read(body, call, origin))
+        return await submit_one(call, request, submission, origin)
 
-        def act(connection: Connection) -> Written | Problem:
-            match accept(connection, submission, policy=policy_of(call), now=origin.at):
-                case AcceptedEmail() as accepted:
-                    return Written(_answer(submission, accepted), frozenset({accepted.public_id}))
-                case DomainNotAllowed() as refusal:
-                    return domain_problem([domain_error(refusal)])
-                case other:
-                    assert_never(other)
 
-        return await submit(call, request, [submission], act)
+async def body_of(call: Call) -> bytes:
+    """Return the body of a request that brings mail.
+
+    Raises:
+        StorageFull: there is no room for it.
+    """
+    body = await call.request.body()
+    call.services.database.require_room(len(body))
+    return body
+
+
+async def submit_one(call: Call, request: Once, submission: Submission, origin: Origin) -> Response:
+    """Accept one submission and answer."""
+
+    def act(connection: Connection) -> Written | Problem:
+        match accept(connection, submission, policy=policy_of(call), now=origin.at):
+            case AcceptedEmail() as accepted:
+                return Written(_answer(submission, accepted), frozenset({accepted.public_id}))
+            case DomainNotAllowed() as refusal:
+                return domain_problem([domain_error(refusal)])
+            case other:
+                assert_never(other)
+
+    return await submit(call, request, [submission], act)
 
 
 def _read(body: bytes, call: Call, origin: Origin) -> Submission:
@@ -95,6 +112,7 @@ async def submit(
     outcome = await request.run(act)
     accepted = outcome.written.email_ids if outcome.written else frozenset()
     if accepted:
+        faults.reach("after_accept")
         call.services.kick()
     refused = [one for one in submissions if one.public_id not in accepted and one.message.file]
     if refused:
@@ -113,8 +131,10 @@ def origin_of(call: Call) -> Origin:
     return Origin(
         tenant_id=call.tenant_id,
         tenant=call.key.tenant_name,
+        is_test=call.key.access.is_test,
         hostname=settings.server.hostname,
         bounce_domain=settings.reports.domain,
+        can_unsubscribe=bool(settings.api.public_url or settings.reports.domain),
         max_size=settings.submission.max_message_size,
         at=call.services.now(),
     )
@@ -122,11 +142,20 @@ def origin_of(call: Call) -> Origin:
 
 def policy_of(call: Call) -> AcceptPolicy:
     """Return what the operator demands of mail."""
-    return AcceptPolicy(call.services.settings.policy.require_verified_domain)
+    settings = call.services.settings
+    return AcceptPolicy(
+        require_verified_domain=settings.policy.require_verified_domain,
+        sender_domains=call.key.access.domains,
+        bounce_domain=settings.reports.domain,
+        quota=settings.quota.core,
+        sandbox_domain=settings.api.sandbox_domain,
+    )
 
 
 def domain_error(refusal: DomainNotAllowed) -> FieldError:
-    """Return the error for a sender domain that the tenant may not use."""
+    """Return the error for a sender domain that the tenant, or the key, may not use."""
+    if refusal.denial is not None:
+        return FieldError("from", "forbidden", refusal.denial.message)
     message = f"The domain {refusal.domain} is not a verified domain of yours."
     return FieldError("from", "domain_not_verified", message)
 

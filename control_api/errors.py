@@ -1,8 +1,9 @@
 """Errors of the API: one value, one JSON shape, one place that renders it.
 
 The body is a problem document (RFC 9457) with `code`, `errors` and `request_id`, plus an `error`
-object for clients that read only that. Its media type is application/problem+json only for clients
-that ask for it: some SDKs discard a body that is not application/json.
+object, and `name` and `message`, for clients that read only those. Its media type is
+application/problem+json only for clients that ask for it: some SDKs discard a body that is not
+application/json.
 """
 
 from __future__ import annotations
@@ -133,6 +134,8 @@ def problem_body(problem: Problem, request_id: str) -> dict[str, object]:
         "errors": [asdict(error) for error in problem.errors],
         "request_id": request_id,
         "error": {"code": problem.code, "message": problem.message, "status": problem.status},
+        "name": problem.code,
+        "message": problem.message,
     }
 
 

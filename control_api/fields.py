@@ -88,6 +88,10 @@ class Fields:
         if self._is_object:
             self.errors.append(FieldError(name, code, message).inside(self.path))
 
+    def has(self, name: str) -> bool:
+        """Tell whether a field is there, be it null."""
+        return name in self._rest
+
     def take(self, name: str) -> JsonValue:
         """Return a field's value, None when it is not there."""
         return self._rest.pop(name, None)

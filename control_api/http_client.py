@@ -12,7 +12,7 @@ import asyncio
 import errno
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -39,7 +39,9 @@ _KEEP_ALIVE = (
 _MAX_ERROR = 200
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029\ud800-\udfff]")
 _WEB_PORTS = frozenset({80, 443})
-_OTHER_SERVICES = frozenset({2525, 3306, 5432, 6379, 9200, 11211, 27017})  # mail, databases, caches
+_OTHER_SERVICES = frozenset(
+    {1433, 2375, 2379, 2525, 3306, 5432, 5672, 6379, 6443, 9200, 11211, 27017}
+)  # mail, databases, caches, queues, what manages containers
 
 
 class UrlError(ValueError):
@@ -52,10 +54,18 @@ class _AddressError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The endpoint answered: its HTTP status and the beginning of its reply as printable text."""
+    """The endpoint answered.
+
+    Attributes:
+        status: of HTTP.
+        text: the first MAX_REPLY bytes of its reply as printable text: what is not is escaped.
+        retry_after: how long it asks to be left alone (RFC 9110 10.2.3); None: it does not, or it
+            names a date.
+    """
 
     status: int
     text: str
+    retry_after: timedelta | None = None
 
     @property
     def is_success(self) -> bool:
@@ -86,6 +96,7 @@ class HttpClient:
         *,
         timeout: timedelta,
         allowed: Sequence[IpNetwork] = (),
+        allowed_ports: Collection[int] = (),
         resolve: Resolve | None = None,
     ) -> None:
         """Make a client.
@@ -93,10 +104,12 @@ class HttpClient:
         Args:
             timeout: for a whole exchange, from the name lookup to the last byte read.
             allowed: networks that are not public and may be reached all the same.
+            allowed_ports: ports of other services that may be reached all the same.
             resolve: looks names up; None asks the operating system, in threads of its own.
         """
         self._timeout = timeout.total_seconds()
         self._allowed = tuple(allowed)
+        self._allowed_ports = frozenset(allowed_ports)
         self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="webhook-dns")
         self._lookups: dict[str, asyncio.Future[list[str]]] = {}
         self._resolve = resolve or self._ask_system
@@ -125,7 +138,7 @@ class HttpClient:
         Raises:
             UrlError: its form, its port, or an address of its host that is not public.
         """
-        host = _parsed(url).raw_host or ""
+        host = self._parsed(url).raw_host or ""
         try:
             async with asyncio.timeout(_LOOKUP_TIMEOUT):
                 await self._checked_addresses(host)
@@ -140,16 +153,25 @@ class HttpClient:
         """Send one POST with a JSON body; never raises for what the endpoint does."""
         try:
             async with self._session.post(
-                _parsed(url),
+                self._parsed(url),
                 data=body,
                 headers={"Content-Type": "application/json", **headers},
                 allow_redirects=False,
             ) as response:
-                return Answered(response.status, await _beginning(response))
+                wish = _seconds(response.headers.get("Retry-After", ""))
+                return Answered(response.status, await _beginning(response), wish)
         except TimeoutError:
             return Unanswered(f"no answer within {self._timeout:g} s")
         except (aiohttp.ClientError, UrlError, OSError) as error:
             return Unanswered(_one_line(_reason(error)))
+
+    def _parsed(self, url: str) -> URL:
+        parsed = _parsed(url)
+        port = parsed.port or 0
+        is_other = port in _OTHER_SERVICES or (port < 1024 and port not in _WEB_PORTS)
+        if is_other and port not in self._allowed_ports:
+            raise UrlError(f"Port {port} is not for webhooks.")
+        return parsed
 
     async def _ask_system(self, host: str) -> list[str]:
         """Look a name up in a thread; all forms of numbers that inet_aton reads are names too.
@@ -227,12 +249,12 @@ def _parsed(url: str) -> URL:
         raise UrlError("This is not a URL.") from None
     if parsed.scheme not in ("http", "https") or not host or port is None:
         raise UrlError("The URL must begin with https:// or http:// and name a host.")
+    if "%" in host:
+        raise UrlError("The URL must not name a zone of an IPv6 address.")
     if parsed.raw_user is not None or parsed.raw_password is not None:
         raise UrlError("The URL must not hold a user name or password.")
     if parsed.raw_fragment:
         raise UrlError("The URL must not have a fragment.")
-    if port in _OTHER_SERVICES or (port < 1024 and port not in _WEB_PORTS):
-        raise UrlError(f"Port {port} is not for webhooks.")
     return parsed
 
 
@@ -251,7 +273,11 @@ async def _beginning(response: aiohttp.ClientResponse) -> str:
             text += chunk
     except (TimeoutError, aiohttp.ClientError):
         response.close()
-    return _one_line(text.decode("utf-8", "replace"))
+    return _escaped(text.decode("utf-8", "backslashreplace"))
+
+
+def _seconds(text: str) -> timedelta | None:
+    return timedelta(seconds=int(text)) if re.fullmatch(r"[0-9]{1,7}", text) else None
 
 
 def _reason(error: Exception) -> str:
@@ -263,6 +289,14 @@ def _reason(error: Exception) -> str:
             return f"cannot connect: {error.os_error.strerror or error.os_error}"
         case _:
             return str(error) or type(error).__name__
+
+
+def _escaped(text: str) -> str:
+    """Return text in which nothing can steer a terminal or break a line."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def _one_line(text: str) -> str:

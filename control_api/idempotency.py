@@ -2,13 +2,13 @@
 
 The answer is stored in the transaction that carries the request out, so there is no moment at which
 one is on the disk without the other. Only successes are stored: an error changed nothing, and the
-same request may succeed once its cause is gone. Keys count per tenant, method and path, for 24 h.
+same request may succeed once its cause is gone. Keys count per tenant, method and path, for 24 h;
+the query is compared like the body.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from control_api.errors import ApiError, FieldError, Problem, invalid
 from control_api.routes import Call, json_response
+from mta.core.idempotency import is_key
 from storage import idempotency
 from storage.database import Connection
 from storage.idempotency import StoredAnswer
@@ -24,7 +25,6 @@ from storage.idempotency import StoredAnswer
 REPLAYED = "Idempotent-Replayed"
 """Response header of an answer that was given before."""
 
-_KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 _IN_FLIGHT = Problem(
     409, "idempotency_in_flight", "A request with this Idempotency-Key is being handled."
 )
@@ -76,9 +76,10 @@ class Once:
         self._database = call.services.database
         self._now = call.services.now()
         self._tenant_id = call.tenant_id
-        self._scope = f"{call.request.method} {call.request.url.path}"
+        self._scope = f"{call.request.method} {call.request.scope['path']}"
         self._key = key
-        self._fingerprint = hashlib.sha256(body).digest() if key else b""
+        query: bytes = call.request.scope["query_string"]
+        self._fingerprint = hashlib.sha256(query + b"\0" + body).digest() if key else b""
 
     @property
     def mark(self) -> tuple[int, str, str]:
@@ -92,10 +93,14 @@ class Once:
     def _earlier(self, connection: Connection) -> Outcome | None:
         if not self._key:
             return None
-        stored = idempotency.find(
-            connection, tenant_id=self._tenant_id, scope=self._scope, key=self._key
+        stored = idempotency.fresh(
+            connection,
+            tenant_id=self._tenant_id,
+            scope=self._scope,
+            key=self._key,
+            now=self._now,
         )
-        if stored is None or stored.created_at + idempotency.LIFETIME <= self._now:
+        if stored is None:
             return None
         if stored.fingerprint != self._fingerprint:
             return Outcome(_MISMATCH)
@@ -129,8 +134,9 @@ def once(call: Call, body: bytes) -> Iterator[Once]:
     Raises:
         ApiError: 422 for a malformed key, 409 while another request holds it.
     """
-    key = call.request.headers.get("idempotency-key", "")
-    if key and not _KEY.fullmatch(key):
+    named = call.request.headers.get("idempotency-key")
+    key = named or ""
+    if named is not None and not is_key(key):  # empty: the client thinks that it is safe
         message = "An Idempotency-Key has 1 to 255 printable ASCII characters."
         raise ApiError(invalid([FieldError("Idempotency-Key", "invalid_value", message)]))
     request, in_flight = Once(call, key, body), call.services.in_flight

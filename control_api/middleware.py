@@ -1,24 +1,34 @@
-"""What every request passes through: a request id, the last word on errors, limits on the body.
+"""What every request passes through: a request id, the last word on errors, shedding of load.
 
 Pure ASGI (no BaseHTTPMiddleware, which cancels handlers when a client goes away). Errors that have
 an answer of their own are rendered inside these, by the exception handlers that app.py installs.
+Not here: limits on the body (body_guard.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from control_api.errors import INTERNAL, ApiError, Problem, render
+from control_api.errors import INTERNAL, Problem, render
 
-BODY_GRACE = 60.0
-"""Seconds that a request body may take, and one more for each SLOWEST_BODY bytes of it."""
-SLOWEST_BODY = 16_384
+MAX_REQUESTS = 500
+"""Requests that are handled at once."""
+BUSY_REQUESTS = 50
+MAX_LAG = 1.0
+"""With more than BUSY_REQUESTS under way, seconds that the event loop may be late."""
+_PROBE_TIME = 0.1
+_OVERLOADED = Problem(
+    503,
+    "overloaded",
+    "This server is busy; nothing was done. Try again with the same Idempotency-Key.",
+    headers={"Retry-After": "2"},
+)
 
 _log = logging.getLogger(__name__)
 
@@ -78,77 +88,57 @@ class Unexpected:
             await render(INTERNAL, request)(scope, receive, send)
 
 
-class BodyGuard:
-    """Refuses bodies that are too long, too slow or encoded, before they are buffered.
+class Overload:
+    """Turns requests away while there are too many to be served well; those accepted go on."""
 
-    A request that is answered while its body is still on the way closes the connection: nothing
-    else would end an endless one.
-    """
-
-    def __init__(self, app: ASGIApp, max_size: int) -> None:
+    def __init__(
+        self, app: ASGIApp, exempt: Collection[str], max_requests: int = MAX_REQUESTS
+    ) -> None:
+        """Take the paths that are always served, for they are cheap or wait most of the time."""
         self._app = app
-        self._max_size = max_size
+        self._exempt = exempt
+        self._max_requests = max_requests
+        self._count = 0
+        self._lag = LoopLag()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in self._exempt:
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, self._max_size, Headers(scope=scope))
-
-        async def send_and_close(message: Message) -> None:
-            if message["type"] == "http.response.start" and not body.is_complete:
-                MutableHeaders(scope=message)["Connection"] = "close"
-            await send(message)
-
-        error = body.refusal()
-        if error is not None:
-            await render(error, Request(scope, receive))(scope, receive, send_and_close)
+        if self._is_overloaded():
+            await render(_OVERLOADED, Request(scope, receive))(scope, receive, send)
             return
-        await self._app(scope, body.receive, send_and_close)
-
-
-class _Body:
-    """The receiving side of one request, counted and timed."""
-
-    def __init__(self, receive: Receive, max_size: int, headers: Headers) -> None:
-        self._receive = receive
-        self._max_size = max_size
-        self._headers = headers
-        self._size = 0
-        self._started_at = asyncio.get_running_loop().time()
-        length = headers.get("content-length", "0")
-        self._declared = int(length) if length.isascii() and length.isdigit() else 0
-        self.is_complete = not self._declared and "transfer-encoding" not in headers
-
-    def refusal(self) -> Problem | None:
-        """Return why the header alone rules the body out, None when it does not."""
-        if self._headers.get("content-encoding", "identity").lower() != "identity":
-            return Problem(415, "unsupported_encoding", "Send the body without a Content-Encoding.")
-        return self._too_large() if self._declared > self._max_size else None
-
-    async def receive(self) -> Message:
-        """Receive the next ASGI message.
-
-        Raises:
-            ApiError: 413 when the body has become too long, 408 when it takes too long.
-        """
-        if self.is_complete:
-            return await self._receive()
-        deadline = self._started_at + BODY_GRACE + self._size / SLOWEST_BODY
+        self._count += 1
         try:
-            async with asyncio.timeout_at(deadline):
-                message = await self._receive()
-        except TimeoutError:
-            raise ApiError(
-                Problem(408, "request_timeout", "The body took too long to arrive.")
-            ) from None
-        if message["type"] == "http.request":
-            self._size += len(message.get("body", b""))
-            self.is_complete = not message.get("more_body", False)
-            if self._size > self._max_size:
-                raise ApiError(self._too_large())
-        return message
+            await self._app(scope, receive, send)
+        finally:
+            self._count -= 1
 
-    def _too_large(self) -> Problem:
-        return Problem(413, "body_too_large", f"A body may have {self._max_size} bytes at most.")
+    def _is_overloaded(self) -> bool:
+        lag = self._lag.seconds()
+        is_late = self._count >= BUSY_REQUESTS and lag > MAX_LAG
+        return is_late or self._count >= self._max_requests
+
+
+class LoopLag:
+    """How late the event loop runs what is due; measured only while somebody asks."""
+
+    def __init__(self) -> None:
+        self._due: float | None = None
+        self._last = 0.0
+
+    def seconds(self) -> float:
+        """Return how late it is now, or was a moment ago; and see to it that the next one knows."""
+        loop = asyncio.get_running_loop()
+        if self._due is not None:
+            return max(self._last, loop.time() - self._due)
+        last, self._last = self._last, 0.0
+        self._due = loop.time() + _PROBE_TIME
+        loop.call_at(self._due, self._note)
+        return last
+
+    def _note(self) -> None:
+        if self._due is not None:
+            self._last = asyncio.get_running_loop().time() - self._due
+            self._due = None

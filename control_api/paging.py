@@ -51,6 +51,24 @@ class Page:
         }
 
 
+def render_walk(
+    found: Sequence[T], serialize: Callable[[T], object], *, go_on: str
+) -> dict[str, object]:
+    """Return the list object for a page that storage has cut.
+
+    Args:
+        found: what is on the page, perhaps nothing although the list goes on.
+        serialize: makes an item.
+        go_on: the cursor for the next page, "" at the end of the list.
+    """
+    return {
+        "object": "list",
+        "data": [serialize(item) for item in found],
+        "has_more": bool(go_on),
+        "next": go_on or None,
+    }
+
+
 def read_page(fields: Fields) -> Page:
     """Read the paging parameters of a query."""
     limit = fields.text("limit", 10) or str(DEFAULT_LIMIT)
@@ -61,6 +79,14 @@ def read_page(fields: Fields) -> Page:
     if after and before:
         fields.fail("before", "conflict", "Give after or before, not both.")
     return Page(int(limit), after, before)
+
+
+def wants_total(fields: Fields) -> bool:
+    """Read `include`, which may ask for the total."""
+    wish = fields.text("include", 100)
+    if wish not in ("", "total"):
+        fields.fail("include", "invalid_value", "Expected total.")
+    return bool(wish)
 
 
 def _cursor(fields: Fields, name: str) -> str:

@@ -15,10 +15,12 @@ from datetime import datetime, timedelta
 
 from control_api.errors import FieldError
 from control_api.fields import Fields, json_error, line_error, parse_time
+from control_api.unsubscribe_field import read_offer
 from mta.core.address import MAX_MAILBOX, AddressError, parse_address, parse_mailbox
 from mta.core.envelope import Priority
 from mta.core.event import JsonValue
 from mta.core.mime import Attachment, Mailbox
+from mta.core.unsubscribe import UnsubscribeOffer
 
 MAX_RECIPIENTS = 100
 """Addresses in to, cc and bcc together."""
@@ -51,6 +53,7 @@ class Email:
         tags: names and values.
         metadata: free-form, echoed in events.
         send_at: not before this time (aware, UTC); None is now.
+        unsubscribe: how its recipients get out; None adds nothing.
     """
 
     from_: Mailbox
@@ -67,6 +70,7 @@ class Email:
     metadata: Mapping[str, JsonValue]
     send_at: datetime | None
     priority: Priority
+    unsubscribe: UnsubscribeOffer | None = None
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
@@ -88,10 +92,11 @@ def parse_email(value: JsonValue, *, now: datetime) -> Email | tuple[FieldError,
         html=fields.block("html") or None,
         headers=_headers(fields),
         attachments=_attachments(fields),
-        tags=_tags(fields),
-        metadata=_metadata(fields),
-        send_at=_send_at(fields, now),
-        priority=_priority(fields),
+        tags=read_tags(fields),
+        metadata=read_metadata(fields),
+        send_at=read_send_at(fields, now),
+        priority=read_priority(fields) or Priority.TRANSACTIONAL,
+        unsubscribe=read_offer(fields),
     )
     fields.finish()
     if len(email.recipients) > MAX_RECIPIENTS:
@@ -149,7 +154,7 @@ def _mailbox(fields: Fields, path: str, value: JsonValue) -> Mailbox | None:
             case _:
                 fields.fail(path, "invalid_type", "Expected an address.")
     except AddressError as error:
-        fields.fail(path, "invalid_address", _sentence(error))
+        fields.fail(path, "invalid_address", sentence(error))
     return None
 
 
@@ -160,7 +165,8 @@ def _mailbox_object(fields: Fields) -> Mailbox | None:
     return Mailbox(name, parse_address(email)) if email else None
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """Return what an error says as a sentence."""
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}."
 
@@ -203,17 +209,33 @@ def _content(fields: Fields) -> bytes:
         fields.fail("path", "unsupported", message)
         return b""
     value = fields.take("content")
+    if isinstance(value, list):
+        return _octets(fields, value)
     if not isinstance(value, str):
         fields.fail("content", "required", "Send the content in base64.")
         return b""
+    return read_base64(fields, "content", value)
+
+
+def _octets(fields: Fields, value: list[JsonValue]) -> bytes:
+    """Read an array of octets, which some clients send in place of base64."""
+    octets = [one for one in value if isinstance(one, int) and 0 <= one <= 255]
+    if len(octets) < len(value):
+        fields.fail("content", "invalid_value", "An array holds octets, 0 to 255.")
+        return b""
+    return bytes(octets)
+
+
+def read_base64(fields: Fields, name: str, text: str) -> bytes:
+    """Return what base64 text stands for; white space in it is ignored."""
     try:
-        return base64.b64decode("".join(value.split()), validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except ValueError:  # binascii.Error is one; so is text that is not ASCII
-        fields.fail("content", "invalid_base64", "This is not base64 (RFC 4648 4).")
+        fields.fail(name, "invalid_base64", "This is not base64 (RFC 4648 4).")
         return b""
 
 
-def _tags(fields: Fields) -> tuple[tuple[str, str], ...]:
+def read_tags(fields: Fields) -> tuple[tuple[str, str], ...]:
     """Read [{"name": ..., "value": ...}] or {name: value}; when a name repeats, the last wins."""
     value = fields.take("tags")
     if isinstance(value, dict):
@@ -242,7 +264,8 @@ def _tag(fields: Fields) -> tuple[str, str]:
     return found
 
 
-def _metadata(fields: Fields) -> Mapping[str, JsonValue]:
+def read_metadata(fields: Fields) -> Mapping[str, JsonValue]:
+    """Read a free-form object, an empty one when it is not there."""
     metadata = fields.object("metadata")
     problem = json_error(metadata)
     if problem:
@@ -250,12 +273,21 @@ def _metadata(fields: Fields) -> Mapping[str, JsonValue]:
     return metadata
 
 
-def _send_at(fields: Fields, now: datetime) -> datetime | None:
+def read_send_at(fields: Fields, now: datetime) -> datetime | None:
     """Read send_at or its alias scheduled_at; a time that has passed is now, which is None."""
-    values = {name: fields.take(name) for name in ("send_at", "scheduled_at")}
+    moment = read_time(fields, now, "send_at", "scheduled_at")
+    return moment if moment is not None and moment > now else None
+
+
+def read_time(fields: Fields, now: datetime, *names: str) -> datetime | None:
+    """Read a time at most MAX_AHEAD away, perhaps past, under one of several names.
+
+    None when it is not there or wrong.
+    """
+    values = {name: fields.take(name) for name in names}
     given = [(name, value) for name, value in values.items() if value is not None]
     if len(given) > 1:
-        fields.fail("scheduled_at", "conflict", "Give send_at or scheduled_at, not both.")
+        fields.fail(given[-1][0], "conflict", f"Give {' or '.join(names)}, not both.")
     for name, value in given:
         moment = _moment(value, now) if isinstance(value, str) else None
         if moment is None:
@@ -263,7 +295,7 @@ def _send_at(fields: Fields, now: datetime) -> datetime | None:
             fields.fail(name, "invalid_time", message)
         elif moment > now + MAX_AHEAD:
             fields.fail(name, "too_far", f"At most {MAX_AHEAD.days} days ahead are allowed.")
-        elif moment > now:
+        else:
             return moment
     return None
 
@@ -273,9 +305,10 @@ def _moment(text: str, now: datetime) -> datetime | None:
     return now + int(relative[1]) * _UNITS[relative[2]] if relative else parse_time(text)
 
 
-def _priority(fields: Fields) -> Priority:
+def read_priority(fields: Fields) -> Priority | None:
+    """Read a priority by its name; None when it is not there or wrong."""
     value = fields.text("priority", MAX_NAME)
-    priority = Priority.named(value) if value else Priority.TRANSACTIONAL
-    if priority is None:
+    priority = Priority.named(value)
+    if value and priority is None:
         fields.fail("priority", "invalid_value", "Expected transactional or bulk.")
-    return priority or Priority.TRANSACTIONAL
+    return priority

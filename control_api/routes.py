@@ -6,7 +6,7 @@ authentication, limits and errors happen around it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -14,7 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from config.settings import Settings
+from control_api.auth import Gate
+from control_api.domain_work import DomainWork
 from control_api.http_client import HttpClient
+from control_api.journal_news import JournalNews
+from control_api.request_meter import RequestMeter
+from control_api.schemas.base import UNDOCUMENTED, Spec
 from mta.core.ids import milliseconds, new_id
 from mta.core.json_text import encode
 from storage.database import Database
@@ -26,22 +31,34 @@ class Services:
     """What handlers work with; built once by the daemon.
 
     Attributes:
+        gate: lets requests through, and counts them.
         client: judges webhook URLs.
         kick: called after each commit that gives the engine or the webhook sender work.
         now: the current time (aware, UTC).
         entropy: returns that many random bytes.
         engine_problem: why the engine does not deliver right now, "" when it does.
+        domain_work: what the engine does for domains; None while there is no engine.
         in_flight: requests with an Idempotency-Key that are being handled (idempotency.py).
+        journal_news: tells whose events have come; the webhook sender's.
+        requests: notes which requests were answered.
+        wake_reports: called after each commit that gives the reading of reports work.
+        gauges: figures of other parts of the process for /metrics, such as "smtp_connections".
     """
 
     database: Database
     settings: Settings
+    gate: Gate
     client: HttpClient
     kick: Callable[[], None]
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     engine_problem: Callable[[], str]
+    domain_work: DomainWork | None = None
     in_flight: set[tuple[int, str, str]] = field(default_factory=set)
+    journal_news: JournalNews = field(default_factory=JournalNews)
+    requests: RequestMeter = field(default_factory=RequestMeter)
+    wake_reports: Callable[[], object] = bool
+    gauges: Callable[[], Mapping[str, int]] = dict
 
     def new_id(self, prefix: str) -> str:
         """Return a new id such as "em_01K9ZQ3V5X8Y7W6T5S4R3Q2P1N"."""
@@ -83,8 +100,10 @@ class Route:
     Attributes:
         method: "GET", "POST", ...; GET answers HEAD too.
         path: with parameters in braces, such as "/v1/emails/{id}".
-        scope: what a key must be allowed, such as "emails:send"; "" needs no key.
+        scope: what a key must be allowed, such as "emails:send", or core.access.ANY_KEY or ADMIN;
+            "" needs no key.
         summary: one line for the documentation.
+        spec: what else there is to say for the documentation, which app.py adds to the table.
     """
 
     method: str
@@ -92,6 +111,7 @@ class Route:
     handler: Handler
     scope: str
     summary: str
+    spec: Spec = UNDOCUMENTED
 
 
 def json_response(value: object, status: int = 200) -> Response:

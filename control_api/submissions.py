@@ -33,6 +33,8 @@ class Origin:
         bounce_domain: reports about API mail go to bounces@ this domain; "" sends them to From.
         max_size: bytes that a message may have.
         at: time of arrival (aware, UTC).
+        is_test: they go to the sandbox.
+        can_unsubscribe: whether there is a page of ours, or an address, to unsubscribe at.
     """
 
     tenant_id: int
@@ -41,6 +43,8 @@ class Origin:
     bounce_domain: str
     max_size: int
     at: datetime
+    is_test: bool = False
+    can_unsubscribe: bool = False
 
     def return_path(self, sender: Address) -> Address:
         """Return the address that undeliverable mail is reported to."""
@@ -58,37 +62,62 @@ def build(
     Raises:
         StorageError: the spool cannot be written.
     """
+    if problem := _unsubscribe_problem(email, origin):
+        return problem
     message_id = f"<{public_id}@{email.from_.address.domain}>"
     try:
         composed = compose(_draft(email, message_id, origin.at), boundary_seed=public_id)
     except ComposeError as error:
         return FieldError(error.field, "invalid_value", _problem(error))
-    data = _received(origin, public_id) + composed
+    data = trace_field(origin, public_id) + composed
     header_size = split_header(data)[1]
     if header_size > MAX_HEADER_SIZE:
         return FieldError("headers", "too_large", f"At most {MAX_HEADER_SIZE} bytes are allowed.")
     if len(data) > origin.max_size:
         return FieldError("", "too_large", f"A message may have {origin.max_size} bytes at most.")
-    is_large = len(data) > INLINE_LIMIT
     return Submission(
         public_id=public_id,
         tenant_id=origin.tenant_id,
         door=Door.API,
         envelope=_envelope(email, origin),
-        message=Message(
-            data=None if is_large else data,
-            file=_spooled(data, spool) if is_large else None,
-            size=len(data),
-            header_size=header_size,
-            body_hash=body_hash(data[header_size:]),
-            is_8bit=not data.isascii(),
-        ),
+        message=kept_message(data, header_size, spool),
         header=_facts(email, message_id, has_8bit=not data[:header_size].isascii()),
         priority=email.priority,
         send_at=email.send_at,
         tags=email.tags,
         metadata=email.metadata,
         batch_id=batch_id,
+        is_test=origin.is_test,
+        unsubscribe=email.unsubscribe,
+    )
+
+
+def _unsubscribe_problem(email: Email, origin: Origin) -> FieldError | None:
+    if email.unsubscribe is None:
+        return None
+    if any(name.lower().startswith("list-unsubscribe") for name, _ in email.headers):
+        message = "Give unsubscribe, or a List-Unsubscribe header of your own, not both."
+        return FieldError("unsubscribe", "conflict", message)
+    if not email.unsubscribe.url and not origin.can_unsubscribe:
+        message = "This server has no page for that: its operator must set api.public_url."
+        return FieldError("unsubscribe", "not_configured", message)
+    return None
+
+
+def kept_message(data: bytes, header_size: int, spool: Spool) -> Message:
+    """Return a message as it goes into the queue; above INLINE_LIMIT its bytes go to the spool.
+
+    Raises:
+        StorageError: the spool cannot be written.
+    """
+    is_large = len(data) > INLINE_LIMIT
+    return Message(
+        data=None if is_large else data,
+        file=_spooled(data, spool) if is_large else None,
+        size=len(data),
+        header_size=header_size,
+        body_hash=body_hash(data[header_size:]),
+        is_8bit=not data.isascii(),
     )
 
 
@@ -121,7 +150,7 @@ def _problem(error: ComposeError) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _received(origin: Origin, public_id: str) -> bytes:
+def trace_field(origin: Origin, public_id: str) -> bytes:
     """Return our trace field; it names no client address, which recipients have no use for."""
     return received_field(
         helo="",
@@ -145,13 +174,18 @@ def _facts(email: Email, message_id: str, *, has_8bit: bool) -> HeaderFacts:
         sender_domain=email.from_.address.domain,
         subject=email.subject[:MAX_SUBJECT],
         message_id=message_id,
-        to=tuple(_shown(mailbox) for mailbox in email.to),
+        to=_shown(email.to),
+        cc=_shown(email.cc),
+        bcc=_shown(email.bcc),
+        reply_to=_shown(email.reply_to),
         has_8bit_header=has_8bit,
     )
 
 
-def _shown(mailbox: Mailbox) -> str:
-    return f"{mailbox.name} <{mailbox.address}>" if mailbox.name else str(mailbox.address)
+def _shown(mailboxes: Iterable[Mailbox]) -> tuple[str, ...]:
+    return tuple(
+        f"{one.name} <{one.address}>" if one.name else str(one.address) for one in mailboxes
+    )
 
 
 def _spooled(data: bytes, spool: Spool) -> str:

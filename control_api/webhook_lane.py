@@ -1,12 +1,13 @@
 """One webhook endpoint's way through the journal: read what is due, post, write down the outcome.
 
-Events are posted in batches, several at a time, those of one email in order. A post that fails is
-kept in webhook_retries and tried again over three days. An endpoint at which everything fails is
-paused: its cursor waits, and one post after each pause finds out whether it is back, so a dead
-endpoint costs few rows however much happens meanwhile.
+Several posts are under way at a time, those of one email one after the other. What fails is kept in
+webhook_retries and tried again over three days; an event that hangs or fails holds up its own email
+and nothing else. An endpoint at which everything fails is paused, and one post after each pause
+finds out whether it is back; after five days of that it is disabled. So a dead endpoint costs few
+rows however much happens meanwhile.
 
-Not here: the decisions (webhook_plan.py), tasks and waking (webhook_sender.py), bytes on the wire
-(webhook_message.py, http_client.py).
+Not here: the decisions (webhook_plan.py), the order (webhook_window.py), tasks and waking
+(webhook_sender.py), bytes on the wire (webhook_message.py, http_client.py).
 """
 
 from __future__ import annotations
@@ -14,22 +15,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import assert_never
 
-from control_api.http_client import HttpClient, Posted
+from control_api.http_client import Answered, HttpClient, Posted, Unanswered
 from control_api.webhook_message import body_of, headers_of
-from control_api.webhook_plan import Batch, Breaker, Judge, Post, Result
-from storage import events, webhooks
-from storage.database import Connection, Database
-from storage.webhooks import Retry, WebhookRecord
+from control_api.webhook_plan import Breaker, Streak, is_gone, next_try, wished_wait
+from control_api.webhook_window import Post, Window
+from storage import webhook_outbox, webhooks
+from storage.database import Database
+from storage.errors import StorageError
+from storage.webhook_attempts import Result, WebhookAttempt
+from storage.webhook_outbox import Place, Report
+from storage.webhooks import WebhookRecord
 
+WINDOW = 200
+"""Posts in memory; as many may be repeated after a crash."""
 BATCH = 100
-"""Posts between two writes; as many may be repeated after a crash."""
-MAX_RETRIES = 500
-"""Rows in webhook_retries of one endpoint; once there, the cursor waits for what fails."""
+"""Posts that are written down together."""
+PATIENCE = 0.25
+"""Seconds until less than a batch is written down, while there is more to post."""
 LAZY_CURSOR = 1000
 """Events of no interest to the endpoint that its stored cursor may be behind."""
 
@@ -44,6 +52,8 @@ class Tools:
         now: the current time (aware, UTC).
         rng: for the jitter of retries.
         concurrency: posts under way to one endpoint at a time.
+        max_backlog: events of the journal that an endpoint may be behind.
+        kick: called when a lane has added an event to the journal.
     """
 
     database: Database
@@ -51,21 +61,48 @@ class Tools:
     now: Callable[[], datetime]
     rng: random.Random
     concurrency: int
+    max_backlog: int = 1_000_000
+    kick: Callable[[], None] = lambda: None
 
 
 class Lane:
     """Posts to one endpoint. Used by one task at a time.
 
     Attributes:
+        record: the endpoint as it was when the lane last heard of it.
         is_over: whether the endpoint has been disabled, so that nothing is left to do.
     """
 
     def __init__(self, record: WebhookRecord, tools: Tools) -> None:
+        self.record = record
         self.is_over = False
-        self._record = record
         self._tools = tools
         self._breaker = Breaker()
-        self._cursor = self._stored_cursor = record.cursor
+        self._streak = Streak(record.health.failing_since, record.health.failed_at)
+        self._is_gone = False
+        self._window: Window | None = None
+        self._stored_cursor = record.cursor
+        self._attempts: list[WebhookAttempt] = []
+        self._dropped = 0
+        self._runners = 0
+        self._may_have_news = True
+        self._stirred = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def update(self, record: WebhookRecord) -> None:
+        """Take in that the endpoint was changed: its URL, kinds, secrets, or retries.
+
+        Another URL is another endpoint: it is not paused for what the old one did.
+        """
+        if record.url != self.record.url:
+            self._breaker = Breaker()
+        self.record = record
+        self.wake()
+
+    def wake(self) -> None:
+        """Say that the journal has grown; step() that is under way looks too."""
+        self._may_have_news = True
+        self._stirred.set()
 
     async def step(self) -> datetime | None:
         """Post everything that is due; return when to be called next (aware, UTC).
@@ -75,109 +112,192 @@ class Lane:
         Raises:
             StorageError: call again; what was posted last is posted once more then.
         """
-        while not self.is_over:
-            now = self._tools.now()
-            if self._breaker.is_open(now):
-                return self._breaker.until
-            batch = await self._next_batch(now, 1 if self._breaker.is_probing else BATCH)
-            outcomes = await self._post_all(batch.posts)
-            await self._conclude(batch, outcomes)
-            if not (batch.posts or batch.lost):
-                return batch.next_due
-        return None
-
-    async def _next_batch(self, now: datetime, limit: int) -> Batch:
-        return await self._tools.database.read(lambda db: self._due(db, now, limit))
-
-    def _due(self, connection: Connection, now: datetime, limit: int) -> Batch:
-        """Read what is to be posted now, at most `limit` posts."""
-        kept = webhooks.retries(connection, self._record.id, limit=MAX_RETRIES)
-        due = sorted((one for one in kept if one.due_at <= now), key=lambda one: one.due_at)
-        due = due[: max(1, limit // 2)]  # the other half is for news
-        repeats = [post for one in due if (post := _repeat(connection, one))]
-        room = MAX_RETRIES - len(kept)
-        fresh_limit = min(limit - len(due), max(1, room))  # what fails finds room, or is alone
-        fresh = events.read(
-            connection,
-            after=self._cursor,
-            limit=fresh_limit,
-            tenant_id=self._record.tenant_id,
-            kinds=self._record.kinds,
-        )
-        is_all = len(fresh) < fresh_limit
-        found = {post.event.seq for post in repeats}
-        later = [one.due_at for one in kept if one not in due]
-        return Batch(
-            repeats=tuple(repeats),
-            fresh=tuple(Post(event) for event in fresh),
-            end=events.last_seq(connection) if is_all else self._cursor,
-            room=room,
-            lost=tuple(one.event_seq for one in due if one.event_seq not in found),
-            next_due=min(later, default=None),
-        )
-
-    async def _post_all(self, posts: Sequence[Post]) -> dict[int, Posted]:
-        """Post until all are done or the endpoint is paused; return the outcomes by seq."""
-        by_email: dict[int, list[Post]] = defaultdict(list)
-        for post in posts:
-            by_email[post.event.message_row].append(post)
-        outcomes: dict[int, Posted] = {}
-        turn = asyncio.Semaphore(self._tools.concurrency)
-        async with asyncio.TaskGroup() as group:
-            for some in by_email.values():
-                group.create_task(self._post_in_order(some, turn, outcomes))
-        return outcomes
-
-    async def _post_in_order(
-        self, posts: Sequence[Post], turn: asyncio.Semaphore, outcomes: dict[int, Posted]
-    ) -> None:
-        for post in posts:
-            async with turn:
-                if self._breaker.is_open(self._tools.now()):
-                    return
-                outcome = outcomes[post.event.seq] = await self._post(post)
-                self._note(post, outcome)
-
-    async def _post(self, post: Post) -> Posted:
-        body = body_of(post.event)
-        headers = headers_of(post.event.id, self._tools.now(), body, self._record.secret)
-        return await self._tools.client.post(self._record.url, body, headers)
-
-    def _note(self, post: Post, outcome: Posted) -> None:
-        was_open = self._breaker.is_open(now := self._tools.now())
-        self._breaker.note(now, is_success=outcome.is_success)
-        if not outcome.is_success:
-            _log.info("webhook %s: %s not taken: %s", self._record.id, post.event.id, outcome)
-        if self._breaker.is_open(now) and not was_open:
-            _log.warning("webhook %s: paused until %s", self._record.id, self._breaker.until)
-
-    async def _conclude(self, batch: Batch, outcomes: Mapping[int, Posted]) -> None:
-        """Write down what came of a batch; a cursor that only skips events can wait."""
-        judge = Judge(self._record.id, outcomes, self._tools.now(), self._tools.rng.random())
-        result = judge.conclude(batch, self._cursor)
-        is_behind = result.cursor - self._stored_cursor >= LAZY_CURSOR
-        if outcomes or result.over or is_behind:
-            await self._tools.database.write(lambda db: self._store(db, result))
-            self._stored_cursor = result.cursor
-        self._cursor = result.cursor
-        self.is_over = result.is_gone
-        for seq in result.given_up:
-            _log.warning("webhook %s: gave up on the event with seq %d", self._record.id, seq)
         if self.is_over:
-            _log.warning("webhook %s: disabled, it answered 410 Gone", self._record.id)
+            return None
+        problem: StorageError | None = None
+        due_at: datetime | None = None
+        async with asyncio.TaskGroup() as group:
+            try:
+                due_at = await self._drive(group)
+            except StorageError as error:
+                problem, self._window = error, None  # what is under way ends, and is forgotten
+            finally:
+                self._silence()
+        if problem is not None:
+            self._attempts, self._dropped = [], 0
+            raise problem
+        return due_at
 
-    def _store(self, connection: Connection, result: Result) -> None:
-        for seq in result.over:
-            webhooks.forget_retry(connection, self._record.id, seq)
-        for retry in result.failed:
-            webhooks.record_failure(connection, retry)
-        webhooks.advance(connection, self._record.id, result.cursor)
-        if result.is_gone:
-            webhooks.set_disabled(connection, self._record.id, self._tools.now())
+    async def _drive(self, group: asyncio.TaskGroup) -> datetime | None:
+        """Keep posts under way, and memory and storage in step, until nothing is due."""
+        window = self._window or await self._open_window()
+        self._may_have_news = True
+        while True:
+            self._stirred.clear()
+            await self._write_down(window)
+            if self.is_over:
+                return None
+            pause = self._breaker.until if self._breaker.is_open(self._tools.now()) else None
+            due_at = None if pause else await self._read(window)
+            self._start(group, window)
+            is_idle = not (self._runners or self._attempts or window.has_changes)
+            if is_idle and pause:
+                return pause
+            if is_idle and not (window.is_ready or self._may_have_news):
+                return due_at
+            if self._runners:
+                await self._stirred.wait()
+
+    async def _open_window(self) -> Window:
+        webhook_id = self.record.id
+        found = await self._tools.database.read(lambda db: webhooks.get(db, webhook_id))
+        cursor = self._stored_cursor = self.record.cursor if found is None else found.cursor
+        self._window = Window(webhook_id, cursor)
+        return self._window
+
+    async def _read(self, window: Window) -> datetime | None:
+        """Fill the window; return when there is more to do, once all that is in it is done."""
+        limit = 1 if self._breaker.is_probing else WINDOW
+        if window.size > limit // 2:
+            return None
+        self._may_have_news = False
+        place = Place(window.position, window.rows(), limit, self._tools.max_backlog)
+        record, now = self.record, self._tools.now()
+        found = await self._tools.database.read(
+            lambda db: webhook_outbox.read(db, record, place, now)
+        )
+        window.add(found)
+        self._dropped += found.dropped
+        self._may_have_news |= found.has_more
+        return found.next_due
+
+    def _start(self, group: asyncio.TaskGroup, window: Window) -> None:
+        while window.is_ready and self._may_run(window, self._runners + 1):
+            self._runners += 1
+            group.create_task(self._run(window, window.take()))
+
+    def _may_run(self, window: Window, runners: int) -> bool:
+        """Tell whether so many posts may be under way."""
+        is_current = window is self._window and not self.is_over
+        most = 1 if self._breaker.is_probing else self._tools.concurrency
+        return is_current and runners <= most and not self._breaker.is_open(self._tools.now())
+
+    async def _run(self, window: Window, post: Post | None) -> None:
+        """Make one post after the other until none may be made."""
+        try:
+            while post is not None:
+                self._settle(window, post, *await self._post(post))
+                post = window.take() if self._may_run(window, self._runners) else None
+        finally:
+            self._runners -= 1
+            if not self._runners:
+                self._stirred.set()
+
+    async def _post(self, post: Post) -> tuple[Posted, datetime, timedelta]:
+        """Make one post; return its outcome, when it began and how long it took."""
+        at, started = self._tools.now(), time.monotonic()
+        body = body_of(post.event)
+        headers = headers_of(post.event.id, at, body, self.record.secrets(at))
+        outcome = await self._tools.client.post(self.record.url, body, headers)
+        return outcome, at, timedelta(seconds=time.monotonic() - started)
+
+    def _settle(
+        self, window: Window, post: Post, outcome: Posted, at: datetime, latency: timedelta
+    ) -> None:
+        """Decide what follows from a post, and take note of it."""
+        now = self._tools.now()
+        self._note(now, outcome)
+        due_at = None
+        if not outcome.is_success:
+            _log.info(
+                "webhook %s: %s not taken: %s", self.record.id, post.event.id, _short(outcome)
+            )
+            due_at = next_try(post.attempts + 1, outcome, now, self._tools.rng.random())
+        if due_at is not None:
+            result = Result.FAILED
+            window.fail(post, due_at)
+        else:
+            result = Result.DELIVERED if outcome.is_success else Result.GIVEN_UP
+            window.settle(post)
+        if result is Result.GIVEN_UP:
+            _log.warning("webhook %s: gave up on %s", self.record.id, post.event.id)
+        self._attempts.append(_attempt(post, outcome, at, latency, result))
+        self._stir(window)
+
+    def _note(self, now: datetime, outcome: Posted) -> None:
+        """Bring breaker and streak up to date."""
+        was_open, was_probing = self._breaker.is_open(now), self._breaker.is_probing
+        self._streak = self._streak.after(now, is_success=outcome.is_success)
+        self._breaker.note(now, is_success=outcome.is_success, wished_wait=wished_wait(outcome))
+        self._is_gone |= is_gone(outcome)
+        if self._breaker.is_open(now) and not was_open:
+            level = logging.INFO if was_probing else logging.WARNING
+            _log.log(level, "webhook %s: paused until %s", self.record.id, self._breaker.until)
+
+    def _stir(self, window: Window) -> None:
+        """Wake _drive at once when there is much to write or room to fill, or else soon."""
+        is_low = self._may_have_news and window.size <= WINDOW // 2
+        if is_low or self._is_gone or len(self._attempts) >= BATCH:
+            self._stirred.set()
+        elif self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(PATIENCE, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._stirred.set()
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    async def _write_down(self, window: Window) -> None:
+        """Store what has come of posts; a cursor that only skips events can wait."""
+        is_behind = window.cursor - self._stored_cursor >= LAZY_CURSOR
+        if not (self._attempts or window.has_changes or self._dropped or is_behind):
+            return
+        now = self._tools.now()
+        progress = window.progress(now)
+        report = Report(
+            cursor=progress.cursor,
+            over=progress.over,
+            kept=progress.kept,
+            attempts=self._attempts,
+            dropped=self._dropped,
+            health=self._streak.health(self._breaker.until),
+            disabled_for="gone" if self._is_gone else "failing" if self._streak.is_too_long else "",
+            at=now,
+        )
+        self._attempts, self._dropped = [], 0
+        record = self.record
+        excess = await self._tools.database.write(
+            lambda db: webhook_outbox.write(db, record, report)
+        )
+        self._stored_cursor = progress.cursor
+        self._tell(report, excess)
+
+    def _tell(self, report: Report, excess: int) -> None:
+        """Say what else was written down than posts."""
+        if report.dropped or excess:
+            count = report.dropped + excess
+            _log.warning("webhook %s: %d events dropped, too many wait", self.record.id, count)
+        if report.disabled_for:
+            self.is_over = True
+            _log.warning("webhook %s: disabled, it is %s", self.record.id, report.disabled_for)
+            self._tools.kick()
 
 
-def _repeat(connection: Connection, retry: Retry) -> Post | None:
-    """Return the post that a retry stands for, None when retention has removed its event."""
-    found = events.read(connection, after=retry.event_seq - 1, limit=1)
-    is_there = bool(found) and found[0].seq == retry.event_seq
-    return Post(found[0], retry.attempts) if is_there else None
+def _short(outcome: Posted) -> str:
+    return f"answered {outcome.status}" if isinstance(outcome, Answered) else outcome.error
+
+
+def _attempt(
+    post: Post, outcome: Posted, at: datetime, latency: timedelta, result: Result
+) -> WebhookAttempt:
+    match outcome:
+        case Answered(status, text, _):
+            return WebhookAttempt(post.event.seq, at, latency, status, "", text, result)
+        case Unanswered(error):
+            return WebhookAttempt(post.event.seq, at, latency, None, error, "", result)
+        case _:
+            assert_never(outcome)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import datetime
 
 from control_api.routes import timestamp
@@ -27,9 +28,19 @@ def format_secret(entropy: bytes) -> str:
     return _PREFIX + base64.b64encode(entropy).decode("ascii")
 
 
+def content_of(event: JournalEntry) -> dict[str, object]:
+    """Return what is told of an event; one that is not about mail has its details as data."""
+    data = _mail_data(event) if event.email_id else event.data
+    return {"type": event.kind.webhook_type, "timestamp": timestamp(event.at), "data": data}
+
+
 def body_of(event: JournalEntry) -> bytes:
     """Return the JSON body for an event."""
-    data = {
+    return encode(content_of(event))
+
+
+def _mail_data(event: JournalEntry) -> dict[str, object]:
+    return {
         "email_id": event.email_id,
         "message_id": event.message_id,
         "from": event.from_,
@@ -41,17 +52,22 @@ def body_of(event: JournalEntry) -> bytes:
         "metadata": event.metadata,
         "details": event.data,
     }
-    return encode({"type": event.kind.webhook_type, "timestamp": timestamp(event.at), "data": data})
 
 
-def headers_of(event_id: str, at: datetime, body: bytes, secret: str) -> dict[str, str]:
-    """Return the headers that a post of `body` at this time (aware) carries."""
+def headers_of(event_id: str, at: datetime, body: bytes, secrets: Sequence[str]) -> dict[str, str]:
+    """Return the headers that a post of `body` at this time (aware) carries.
+
+    Each secret gives a signature: after a rotation receivers may know the new one or the old.
+    """
     seconds = str(milliseconds(at) // 1000)
-    key = base64.b64decode(secret.removeprefix(_PREFIX))
     signed = b".".join((event_id.encode(), seconds.encode(), body))
-    signature = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode("ascii")
     return {
         "webhook-id": event_id,
         "webhook-timestamp": seconds,
-        "webhook-signature": f"v1,{signature}",
+        "webhook-signature": " ".join(_signature(signed, secret) for secret in secrets),
     }
+
+
+def _signature(signed: bytes, secret: str) -> str:
+    key = base64.b64decode(secret.removeprefix(_PREFIX))
+    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode("ascii")

@@ -1,18 +1,17 @@
-"""What to make of webhook posts: when to try again, when to pause, how far the cursor moves.
+"""What to make of webhook posts: when to try again, when to pause, when to disable.
 
-Pure: outcomes and the time come in, values go out. Posting and storing: webhook_lane.py.
+Pure: outcomes and the time come in, values go out. The order of posts is webhook_window.py, posting
+and storing webhook_lane.py. The schedule and the rules for disabling are those of Standard Webhooks
+1.0, "Deliverability and reliability".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
 
-from control_api.http_client import Answered, Posted, Unanswered
-from storage.events import JournalEntry
-from storage.webhooks import Retry
+from control_api.http_client import Answered, Posted
+from storage.webhooks import Health
 
 RETRY_AFTER = (
     timedelta(seconds=5),
@@ -32,8 +31,69 @@ JITTER = 0.1
 FAILURES_TO_PAUSE = 5
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=15)
+LONGEST_WISH = timedelta(days=1)
+"""Of a Retry-After; the pause of the whole endpoint that it leads to is LONGEST_PAUSE at most."""
+DISABLE_AFTER = timedelta(days=5)
+"""An endpoint is disabled when nothing but failures came of it for so long."""
+FORGIVEN_AFTER = timedelta(days=2)
+"""Failures that are further apart do not belong together: nobody has tried in between."""
 
 _GONE = 410
+
+
+def next_try(attempts: int, outcome: Posted, now: datetime, draw: float) -> datetime | None:
+    """Return when to repeat a post that has failed so; None when it is given up.
+
+    Args:
+        attempts: failed posts of the event, this one included, at least 1.
+        outcome: of this one; its Retry-After makes the wait longer, never shorter.
+        now: aware, UTC.
+        draw: uniform in [0, 1), for the jitter.
+    """
+    if attempts > len(RETRY_AFTER):
+        return None
+    wait = RETRY_AFTER[attempts - 1] * (1 + JITTER * draw)
+    return now + max(wait, wished_wait(outcome))
+
+
+def wished_wait(outcome: Posted) -> timedelta:
+    """Return for how long the endpoint asks to be left alone, zero when it does not."""
+    wish = outcome.retry_after if isinstance(outcome, Answered) else None
+    return min(wish or timedelta(), LONGEST_WISH)
+
+
+def is_gone(outcome: Posted) -> bool:
+    """Tell whether the endpoint wants no more posts at all (410 Gone)."""
+    return isinstance(outcome, Answered) and outcome.status == _GONE
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """The failures since the last success.
+
+    Attributes:
+        since: the first of them (aware, UTC); None: the last post was a success.
+        last: the last of them (aware, UTC).
+    """
+
+    since: datetime | None = None
+    last: datetime | None = None
+
+    def after(self, now: datetime, *, is_success: bool) -> Streak:
+        """Return the streak after a post that ended now."""
+        if is_success:
+            return Streak()
+        is_new = self.since is None or self.last is None or now - self.last > FORGIVEN_AFTER
+        return Streak(now if is_new else self.since, now)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the endpoint is to be disabled."""
+        return bool(self.since and self.last and self.last - self.since >= DISABLE_AFTER)
+
+    def health(self, paused_until: datetime | None) -> Health:
+        """Return it as it is stored, with the end of the last pause."""
+        return Health(self.since, self.last, paused_until)
 
 
 class Breaker:
@@ -57,8 +117,10 @@ class Breaker:
         """Whether nothing is to be posted now."""
         return self.until is not None and now < self.until
 
-    def note(self, now: datetime, *, is_success: bool) -> None:
-        """Take note of one post that ended now."""
+    def note(
+        self, now: datetime, *, is_success: bool, wished_wait: timedelta = timedelta()
+    ) -> None:
+        """Take note of one post that ended now; a wished wait pauses the endpoint at once."""
         if is_success:
             self.until, self._failures, self._pause = None, 0, FIRST_PAUSE
             return
@@ -66,131 +128,6 @@ class Breaker:
         if self.is_probing and not self.is_open(now):
             self.until = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """An event to be posted; attempts is how often that has failed before."""
-
-    event: JournalEntry
-    attempts: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What is to be posted to an endpoint at one time.
-
-    Attributes:
-        repeats: posts that failed before.
-        fresh: events after the cursor, in order.
-        end: where the cursor is when all of fresh is done.
-        room: how many more retries may be kept.
-        lost: seqs of retries whose event is no longer in the journal.
-        next_due: when the next of the other retries is due (aware, UTC); None: there is none.
-    """
-
-    repeats: tuple[Post, ...]
-    fresh: tuple[Post, ...]
-    end: int
-    room: int
-    lost: tuple[int, ...] = ()
-    next_due: datetime | None = None
-
-    @property
-    def posts(self) -> tuple[Post, ...]:
-        """All posts, repeats first."""
-        return self.repeats + self.fresh
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What is to be written down about a batch.
-
-    Attributes:
-        cursor: seq up to which all events are posted or among the retries.
-        failed: posts to try again.
-        over: seqs of retries to drop: posted, given up, or without their event.
-        given_up: seqs of those that were never posted with success.
-        is_gone: the endpoint answered 410 Gone: it wants no more posts.
-    """
-
-    cursor: int
-    failed: tuple[Retry, ...]
-    over: tuple[int, ...]
-    given_up: tuple[int, ...]
-    is_gone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """Decides what follows from the posts of one batch.
-
-    Attributes:
-        webhook_id: the endpoint, "wh_...".
-        outcomes: what came of each post, by seq; a post without an outcome was not made.
-        now: aware, UTC.
-        draw: uniform in [0, 1), for the jitter of the retries.
-    """
-
-    webhook_id: str
-    outcomes: Mapping[int, Posted]
-    now: datetime
-    draw: float
-
-    def conclude(self, batch: Batch, cursor: int) -> Result:
-        """Return what to write down about a batch that began with the cursor there."""
-        made = [post.event.seq for post in batch.repeats if post.event.seq in self.outcomes]
-        again = self._retries(batch.repeats)
-        over = set(made).difference(retry.event_seq for retry in again)
-        cursor, failed = self._advance(batch, cursor)
-        return Result(
-            cursor=cursor,
-            failed=(*again, *failed),
-            over=(*batch.lost, *sorted(over)),
-            given_up=tuple(seq for seq in sorted(over) if not self.outcomes[seq].is_success),
-            is_gone=any(self._is_gone(outcome) for outcome in self.outcomes.values()),
-        )
-
-    def _advance(self, batch: Batch, cursor: int) -> tuple[int, list[Retry]]:
-        """Return how far the cursor moves and the retries of the events that it passes.
-
-        It stops before an event that was not posted, or that failed and finds no room.
-        """
-        failed: list[Retry] = []
-        for post in batch.fresh:
-            if post.event.seq not in self.outcomes:
-                return cursor, failed
-            retries = self._retries([post])
-            if len(failed) + len(retries) > batch.room:
-                return cursor, failed
-            failed += retries
-            cursor = post.event.seq
-        return max(cursor, batch.end), failed
-
-    def _retries(self, posts: Iterable[Post]) -> list[Retry]:
-        """Return the retries that failed posts deserve: none for the last of them."""
-        retries = []
-        for post in posts:
-            outcome = self.outcomes.get(post.event.seq)
-            if outcome is None or outcome.is_success or post.attempts >= len(RETRY_AFTER):
-                continue
-            wait = RETRY_AFTER[post.attempts] * (1 + JITTER * self.draw)
-            seq, attempts = post.event.seq, post.attempts + 1
-            retry = Retry(self.webhook_id, seq, attempts, self.now + wait, *_last(outcome))
-            retries.append(retry)
-        return retries
-
-    @staticmethod
-    def _is_gone(outcome: Posted) -> bool:
-        return isinstance(outcome, Answered) and outcome.status == _GONE
-
-
-def _last(outcome: Posted) -> tuple[int | None, str]:
-    """Return status and error as a retry keeps them."""
-    match outcome:
-        case Answered(status, _):
-            return status, ""
-        case Unanswered(error):
-            return None, error
-        case _:
-            assert_never(outcome)
+        if wished_wait:
+            wished = now + min(wished_wait, LONGEST_PAUSE)
+            self.until = wished if self.until is None else max(self.until, wished)

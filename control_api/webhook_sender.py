@@ -1,8 +1,10 @@
 """Telling the app what happened: each webhook endpoint gets the journal's events after its cursor.
 
 One lane (webhook_lane.py) and one task an endpoint: one that is slow or dead holds up nobody else,
-and mail least of all. Lanes are woken by kick(), which carries no data, and otherwise sleep until
-their next retry is due. Every event arrives at least once: cursors are moved after the post.
+and mail least of all. kick(), which carries no data, makes the sender look at the journal; it wakes
+the lanes of tenants with new events, and requests that wait for them (journal_news.py). Otherwise a
+lane sleeps until its next retry is due. Every event arrives at least once: cursors are moved after
+the post.
 """
 
 from __future__ import annotations
@@ -15,14 +17,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from control_api.http_client import HttpClient
+from control_api.journal_news import JournalNews
 from control_api.webhook_lane import Lane, Tools
-from storage import webhooks
-from storage.database import Database
+from storage import event_feed, events, webhooks
+from storage.database import Connection, Database
 from storage.errors import StorageError
+from storage.event_feed import News
 from storage.webhooks import WebhookRecord
 
 _BURST = 0.02
 """Seconds in which all kicks count as one; commits may come by the hundred a second."""
+_TURN = 10_000
+"""Events of the journal after which every lane is woken, also those with nothing to post: their
+cursors say what retention may remove."""
 _STORAGE_PAUSE = timedelta(seconds=10)
 """How long storage is left alone after it has failed."""
 
@@ -33,12 +40,17 @@ _log = logging.getLogger(__name__)
 class _Worker:
     """A lane at work."""
 
+    lane: Lane
     task: asyncio.Task[None]
     woken: asyncio.Event
 
 
 class WebhookSender:
-    """Posts events to the enabled endpoints of all tenants. Build it on the running event loop."""
+    """Posts events to the enabled endpoints of all tenants. Build it on the running event loop.
+
+    Attributes:
+        journal_news: tells whose events have come.
+    """
 
     def __init__(
         self,
@@ -48,6 +60,7 @@ class WebhookSender:
         now: Callable[[], datetime],
         rng: random.Random,
         concurrency: int,
+        max_backlog: int = 1_000_000,
     ) -> None:
         """Make a sender.
 
@@ -57,10 +70,13 @@ class WebhookSender:
             now: the current time (aware, UTC).
             rng: for the jitter of retries.
             concurrency: posts under way to one endpoint at a time.
+            max_backlog: events of the journal that an endpoint may be behind.
         """
-        self._tools = Tools(database, client, now, rng, concurrency)
+        self._tools = Tools(database, client, now, rng, concurrency, max_backlog, self.kick)
+        self.journal_news = JournalNews()
         self._kicked = asyncio.Event()
         self._workers: dict[str, _Worker] = {}
+        self._seen = self._last_turn = 0
 
     def kick(self) -> None:
         """Say that the journal has grown, or that endpoints have come or gone."""
@@ -68,26 +84,51 @@ class WebhookSender:
 
     async def run(self) -> None:
         """Send until cancelled; what is under way then is sent again after the next start."""
+        self._seen = await self._end_of_journal()
         async with asyncio.TaskGroup() as group:
             while True:
                 self._kicked.clear()
                 await self._wait(self._kicked, await self._look(group))
                 await asyncio.sleep(_BURST)
 
-    async def _look(self, group: asyncio.TaskGroup) -> datetime | None:
-        """See which endpoints there are, wake their lanes; return when to look again unkicked."""
+    async def _end_of_journal(self) -> int:
+        """Return where the journal ends; lanes know themselves what is left of what is before."""
         try:
-            records = await self._tools.database.read(webhooks.enabled)
+            return await self._tools.database.read(events.last_seq)
+        except StorageError as error:
+            self._later(error)
+            return 0
+
+    async def _look(self, group: asyncio.TaskGroup) -> datetime | None:
+        """See what has changed, wake whom it concerns; return when to look again unkicked."""
+        try:
+            records, news = await self._tools.database.read(self._changes)
         except StorageError as error:
             return self._later(error)
+        self._seen = news.last_seq
+        self.journal_news.tell(news.tenants)
         self._dismiss({record.id for record in records})
+        is_turn = news.last_seq - self._last_turn >= _TURN
         for record in records:
-            worker = self._workers.get(record.id)
-            if worker is None or worker.task.done():
-                self._workers[record.id] = self._employ(group, record)
-            else:
-                worker.woken.set()
+            self._attend(group, record, has_news=is_turn or record.tenant_id in news.tenants)
+        if is_turn:
+            self._last_turn = news.last_seq
         return None
+
+    def _changes(self, connection: Connection) -> tuple[list[WebhookRecord], News]:
+        return webhooks.enabled(connection), event_feed.news(connection, self._seen)
+
+    def _attend(self, group: asyncio.TaskGroup, record: WebhookRecord, *, has_news: bool) -> None:
+        """Give an endpoint a worker, or wake the one it has."""
+        worker = self._workers.get(record.id)
+        if worker is None or worker.task.done():
+            self._workers[record.id] = self._employ(group, record)
+        elif worker.lane.record.revision != record.revision:
+            worker.lane.update(record)
+            worker.woken.set()
+        elif has_news:
+            worker.lane.wake()
+            worker.woken.set()
 
     def _dismiss(self, wanted: set[str]) -> None:
         for webhook_id in self._workers.keys() - wanted:
@@ -96,7 +137,8 @@ class WebhookSender:
     def _employ(self, group: asyncio.TaskGroup, record: WebhookRecord) -> _Worker:
         woken = asyncio.Event()
         lane = Lane(record, self._tools)
-        return _Worker(group.create_task(self._work(lane, woken), name=record.id), woken)
+        task = group.create_task(self._work(lane, woken), name=record.id)
+        return _Worker(lane, task, woken)
 
     async def _work(self, lane: Lane, woken: asyncio.Event) -> None:
         while not lane.is_over:

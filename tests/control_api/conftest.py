@@ -17,12 +17,15 @@ import pytest
 
 from config.settings import Policy, Server, Settings
 from control_api.app import build_app
+from control_api.auth import Gate
 from control_api.http_client import HttpClient
 from control_api.routes import Services
+from mta.core.access import UNRESTRICTED, Access
 from mta.core.api_key import ENTROPY_SIZE, format_key, key_hash, last4
 from mta.core.header import HeaderBlock, split_header
 from storage import tenants
 from storage.database import Database
+from storage.key_uses import KeyUses
 from tests.support.asgi import Client
 
 EMAIL: dict[str, Any] = {
@@ -74,9 +77,11 @@ class Api:
     engine_problem: str = ""
 
     def __post_init__(self) -> None:
+        self.uses = KeyUses(self.database, self.clock)
         self.services = Services(
             database=self.database,
             settings=self.settings,
+            gate=Gate(self.database, self.settings.api, self.uses, self.clock),
             client=self.http,
             kick=self._kick,
             now=self.clock,
@@ -94,12 +99,13 @@ class Api:
     def client_with(self, key: str) -> Client:
         return Client(self.app, {"Authorization": f"Bearer {key}"})
 
-    def new_key(self, tenant_id: int = 1) -> str:
+    def new_key(self, tenant_id: int = 1, access: Access = UNRESTRICTED) -> str:
         """Make a key, and its tenant where that is missing."""
-        key = random_key()
+        key = format_key(os.urandom(ENTROPY_SIZE), is_test=access.is_test)
         self.database.write_now(
             lambda db: db.execute(
-                "INSERT INTO tenants VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+                "INSERT INTO tenants (id, name, created_at) VALUES (?, ?, 0)"
+                " ON CONFLICT DO NOTHING",
                 (tenant_id, f"tenant{tenant_id}"),
             )
         )
@@ -112,6 +118,7 @@ class Api:
                 key_hash=key_hash(key),
                 last4=last4(key),
                 now=self.clock.now,
+                access=access,
             )
         )
         return key

@@ -19,7 +19,10 @@ from storage.errors import StorageCorrupt, StorageError, StorageFull, StorageUna
 from tests.control_api.conftest import Api, random_key
 from tests.support.asgi import Client
 
-ERROR_KEYS = {"type", "title", "status", "detail", "code", "errors", "request_id", "error"}
+ERROR_KEYS = {"type", "title", "status", "detail", "code", "errors", "request_id", "error"} | {
+    "name",
+    "message",
+}
 
 
 async def test_errors_have_one_shape(api: Api) -> None:
@@ -95,7 +98,10 @@ def test_routes_are_documented_and_unique() -> None:
     assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
     assert all(route.summary and route.handler.__doc__ for route in ROUTES)
     public = {route.path for route in ROUTES if not route.scope}
-    assert public == {"/healthz", "/readyz"}
+    assert public == {
+        *("/healthz", "/readyz", "/metrics", "/docs", "/v1/openapi.json"),
+        "/u/{token}",
+    }
 
 
 class TestAuthentication:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +14,15 @@ from ipaddress import ip_network
 import pytest
 import trustme
 
-from control_api.http_client import Answered, HttpClient, Posted, Resolve, Unanswered, UrlError
+from control_api.http_client import (
+    MAX_REPLY,
+    Answered,
+    HttpClient,
+    Posted,
+    Resolve,
+    Unanswered,
+    UrlError,
+)
 from mta.core.network import IpNetwork
 from tests.support.http_receiver import HttpReceiver, drip, flood, hang, raw, status
 
@@ -102,7 +111,7 @@ async def test_k04_endless_reply_is_cut() -> None:
         receiver.answer = flood
         posted = await client.post(receiver.url, b"{}", {})
         assert isinstance(posted, Answered)
-        assert len(posted.text) == 200
+        assert len(posted.text) == MAX_REPLY
         await client.post(receiver.url, b"{}", {})
     assert receiver.connections == 2  # an unread reply is not reused
 
@@ -110,7 +119,7 @@ async def test_k04_endless_reply_is_cut() -> None:
 async def test_k04_compressed_reply_is_not_unpacked() -> None:
     async with HttpReceiver() as receiver, open_client() as client:
         receiver.answer = status(200, body=b"\x1f\x8b!", headers="Content-Encoding: gzip\r\n")
-        assert await client.post(receiver.url, b"{}", {}) == Answered(200, "\ufffd!")
+        assert await client.post(receiver.url, b"{}", {}) == Answered(200, r"\x1f\x8b!")
     assert receiver.received[0].headers["accept-encoding"] == "identity"
 
 
@@ -126,10 +135,38 @@ async def test_what_is_not_http_is_an_error_without_the_url(reply: bytes) -> Non
     assert error.isprintable()
 
 
-async def test_reply_text_is_one_printable_line() -> None:
+async def test_k04_gzip_bomb_is_not_unpacked() -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    async with HttpReceiver() as receiver, open_client() as client:
+        receiver.answer = status(200, body=bomb, headers="Content-Encoding: gzip\r\n")
+        posted = await client.post(receiver.url, b"{}", {})
+    assert isinstance(posted, Answered)
+    assert posted.text.startswith(r"\x1f\x8b")
+    assert len(posted.text) <= 4 * MAX_REPLY
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("", None),
+        ("Retry-After: 120\r\n", timedelta(minutes=2)),
+        ("Retry-After: 0\r\n", timedelta()),
+        ("Retry-After: -1\r\n", None),
+        ("Retry-After: soon\r\n", None),
+        ("Retry-After: 99999999\r\n", None),
+        ("Retry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\n", None),
+    ],
+)
+async def test_wish_to_be_left_alone_is_heard(header: str, wait: timedelta | None) -> None:
+    async with HttpReceiver() as receiver, open_client() as client:
+        receiver.answer = status(429, headers=header)
+        assert await client.post(receiver.url, b"{}", {}) == Answered(429, "ok", wait)
+
+
+async def test_reply_is_escaped() -> None:
     async with HttpReceiver() as receiver, open_client() as client:
         receiver.answer = status(500, body="a\r\n\x1b[31mb\u2028c".encode())
-        assert await client.post(receiver.url, b"{}", {}) == Answered(500, "a [31mb c")
+        assert await client.post(receiver.url, b"{}", {}) == Answered(500, r"a\r\n\x1b[31mb\u2028c")
 
 
 REFUSED = [
@@ -146,6 +183,12 @@ REFUSED = [
     ("http://[::ffff:127.0.0.1]/", "IPv4 in IPv6"),
     ("http://[::ffff:7f00:1]/", "the same in hex"),
     ("http://[64:ff9b::7f00:1]/", "NAT64"),
+    ("http://[64:ff9b:1::7f00:1]/", "NAT64 of a network of one's own (RFC 8215)"),
+    ("http://[::ffff:0:127.0.0.1]/", "IPv4-translated (RFC 2765)"),
+    ("http://[2002:7f00:1::]/", "6to4"),
+    ("http://[fe80::1%25lo]/", "link-local with a zone"),
+    ("http://0x7f.1/", "short form in hexadecimal"),
+    ("http://017700000001/", "octal in one number"),
     ("http://[fe80::1]/", "link-local"),
     ("http://[fc00::1]/", "unique local"),
     ("http://0.0.0.0/", "unspecified"),
@@ -196,6 +239,7 @@ async def test_k01_addresses_inside_the_network_are_refused_twice(url: str) -> N
         "https://example.com:25/",
         "https://example.com:22/",
         "https://example.com:6379/",
+        "https://example.com:0/",
         "https://example.com/\ud800",
         f"https://example.com/{'a' * 2048}",
     ],
@@ -220,6 +264,15 @@ async def test_k01_urls_of_other_forms_are_refused_twice(url: str) -> None:
 async def test_public_urls_pass(url: str) -> None:
     async with open_client(resolve=names([PUBLIC])) as client:
         await client.check(url)
+
+
+async def test_k01_ports_of_other_services_need_to_be_allowed() -> None:
+    resolve = names([PUBLIC])
+    client = HttpClient(timeout=timedelta(seconds=1), allowed_ports=[6379], resolve=resolve)
+    await client.check("https://example.com:6379/")
+    with pytest.raises(UrlError):
+        await client.check("https://example.com:25/")
+    await client.close()
 
 
 async def test_name_that_does_not_resolve_may_be_registered_and_fails_when_posted() -> None:

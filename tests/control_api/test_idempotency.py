@@ -137,3 +137,34 @@ async def test_webhook_secret_is_told_again_to_the_same_request(api: Api) -> Non
     assert first.status == 200, first.json
     assert again.body == first.body
     assert api.count("webhooks") == 1
+
+
+RAW = {"raw": "From: ann@sender.example\nTo: bob@example.net\n\nHi\n"}
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "other"),
+    [
+        ("/v1/emails/send", EMAIL, EMAIL | {"text": "Ho"}),
+        ("/v1/emails/raw", RAW, {"raw": RAW["raw"] + "Ho\n"}),
+        ("/v1/emails/batch", [EMAIL], [EMAIL, EMAIL]),
+        ("/v1/emails/batch", {"emails": [EMAIL]}, [EMAIL]),
+    ],
+)
+async def test_every_way_to_send(api: Api, target: str, body: Any, other: Any) -> None:
+    first = await api.client.post(target, body, idempotency_key="k")
+    again = await api.client.post(target, body, idempotency_key="k")
+    assert (first.status, again.status) == (200, 200), first.json
+    assert (again.body, again.headers["idempotent-replayed"]) == (first.body, "true")
+    reply = await api.client.post(target, other, idempotency_key="k")
+    assert (reply.status, reply.json["code"]) == (422, "idempotency_mismatch")
+    assert api.count("messages") == 1
+
+
+async def test_an_old_answer_is_not_given_although_it_is_still_there(api: Api) -> None:
+    first = await api.client.post("/v1/emails", EMAIL, idempotency_key="k")
+    api.clock.advance(hours=24)
+    assert api.count("idempotency") == 1
+    again = await api.client.post("/v1/emails", EMAIL, idempotency_key="k")
+    assert again.json["id"] != first.json["id"]
+    assert "idempotent-replayed" not in again.headers

@@ -8,22 +8,27 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
-from control_api.webhook_lane import BATCH, MAX_RETRIES, Lane, Tools
+from control_api.webhook_lane import WINDOW, Lane, Tools
+from control_api.webhook_message import SECRET_SIZE, format_secret
 from control_api.webhook_plan import FAILURES_TO_PAUSE, FIRST_PAUSE, RETRY_AFTER
 from mta.core import ids
 from mta.core.event import EventKind
-from storage import webhooks
+from storage import events, webhook_attempts, webhook_history, webhook_retries, webhooks
 from storage.database import Connection
-from storage.webhooks import Retry, WebhookRecord
+from storage.webhook_attempts import Result, WebhookAttempt
+from storage.webhook_outbox import MAX_ROWS
+from storage.webhook_retries import Retry
+from storage.webhooks import WebhookRecord
 from tests.control_api.conftest import Api
 from tests.storage import builders
-from tests.support.http_receiver import HttpReceiver, Received, hang, status
+from tests.support.http_receiver import HttpReceiver, Received, hang, raw, status
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -52,7 +57,29 @@ class Rig:
         return [number_of(request) for request in self.receiver.received]
 
     def retries(self) -> list[Retry]:
-        return self.database.read_now(lambda db: webhooks.retries(db, self.record.id, limit=1000))
+        return self.database.read_now(
+            lambda db: webhook_retries.oldest(db, self.record.id, limit=100_000)
+        )
+
+    def settle(self, result: str = "delivered") -> None:
+        """Let one attempt at all that waits end so."""
+        self.database.write_now(
+            lambda db: builders.settle_all(db, builders.claim(db, at=self.clock.now), result)
+        )
+
+    def attempts(self, seq: int) -> list[WebhookAttempt]:
+        return self.database.read_now(
+            lambda db: webhook_attempts.of_event(db, self.record.id, seq, limit=100)
+        )
+
+    def refuse(self, *seqs: int) -> None:
+        """Answer 422 to these events from now on, 200 to the others."""
+        ok, bad = status(200), status(422)
+
+        async def answer(request: Received, writer: asyncio.StreamWriter) -> None:
+            await (bad if number_of(request) in seqs else ok)(request, writer)
+
+        self.receiver.answer = answer
 
     @property
     def cursor(self) -> int:
@@ -154,11 +181,11 @@ class TestPosting:
         await rig.lane.step()
         assert rig.seqs() == [1, 2]
 
-    async def test_more_than_a_batch(self, rig: Rig) -> None:
-        rig.queue(2 * BATCH + 5)
+    async def test_more_than_a_window(self, rig: Rig) -> None:
+        rig.queue(2 * WINDOW + 5)
         await rig.lane.step()
-        assert sorted(rig.seqs()) == list(range(1, 2 * BATCH + 6))
-        assert rig.cursor == 2 * BATCH + 5
+        assert sorted(rig.seqs()) == list(range(1, 2 * WINDOW + 6))
+        assert rig.cursor == 2 * WINDOW + 5
 
     async def test_events_of_one_email_come_in_order(self, rig: Rig) -> None:
         for _ in range(5):
@@ -201,7 +228,7 @@ class TestFailures:
             assert wait <= due - rig.clock.now <= wait * 1.1
             assert len(rig.receiver.received) == attempts
             [retry] = rig.retries()
-            assert (retry.attempts, retry.last_status) == (attempts, 500)
+            assert (retry.attempts, retry.message_row) == (attempts, 1)
             rig.clock.now = due - timedelta(milliseconds=1)
             await rig.lane.step()
             assert len(rig.receiver.received) == attempts
@@ -285,28 +312,6 @@ class TestFailures:
         assert await rig.lane.step() == until
         assert len(rig.receiver.received) == count
 
-    async def test_k07_with_all_room_for_retries_taken_the_cursor_waits(self, rig: Rig) -> None:
-        rig.queue(MAX_RETRIES + 4)
-        later = rig.clock.now + timedelta(days=1)
-
-        def fill(db: Connection) -> None:
-            for seq in range(1, MAX_RETRIES + 1):
-                webhooks.record_failure(db, Retry(rig.record.id, seq, 1, later))
-            webhooks.advance(db, rig.record.id, MAX_RETRIES)
-
-        rig.database.write_now(fill)
-        lane = rig.new_lane()
-        ok, bad = status(200), status(422)
-
-        async def answer(request: Received, writer: asyncio.StreamWriter) -> None:
-            await (bad if number_of(request) == MAX_RETRIES + 2 else ok)(request, writer)
-
-        rig.receiver.answer = answer
-        assert await lane.step() == rig.clock.now + FIRST_PAUSE
-        assert rig.cursor == MAX_RETRIES + 1
-        assert rig.seqs() == [MAX_RETRIES + 1] + [MAX_RETRIES + 2] * FAILURES_TO_PAUSE
-        assert len(rig.retries()) == MAX_RETRIES
-
     async def test_lost_event_does_not_hide_news_from_a_probe(self, rig: Rig) -> None:
         rig.receiver.answer = status(503)
         rig.queue(FAILURES_TO_PAUSE)
@@ -330,6 +335,270 @@ class TestFailures:
         assert await rig.lane.step() is None
         assert rig.retries() == []
         assert len(rig.receiver.received) == 1
+
+
+class TestOrder:
+    async def test_failing_event_holds_back_its_own_email_only(self, rig: Rig) -> None:
+        rig.queue(2)
+        rig.settle()
+        rig.refuse(1)
+        due = await rig.lane.step()
+        assert sorted(rig.seqs()) == [1, 2, 4]  # 3 is of the same email as 1
+        assert rig.cursor == 4
+        rig.receiver.answer = status(200)
+        assert due is not None
+        rig.clock.now = due
+        assert await rig.lane.step() is None
+        assert rig.seqs()[3:] == [1, 3]
+        assert rig.retries() == []
+
+    async def test_what_happens_later_waits_too(self, rig: Rig) -> None:
+        rig.queue(2)
+        rig.refuse(1)
+        due = await rig.lane.step()
+        rig.settle()
+        assert await rig.lane.step() == due
+        assert sorted(rig.seqs()) == [1, 2, 4]
+        assert rig.cursor == 4
+
+    async def test_after_giving_up_the_next_of_the_email_comes(self, rig: Rig) -> None:
+        rig.queue()
+        rig.settle()
+        rig.refuse(1)
+        due = await rig.lane.step()
+        while due is not None:
+            rig.clock.now = due
+            due = await rig.lane.step()
+        assert rig.seqs() == [1] * (len(RETRY_AFTER) + 1) + [2]
+
+    async def test_hanging_event_holds_up_no_other_email(self, rig: Rig) -> None:
+        ok = status(200)
+
+        async def answer(request: Received, writer: asyncio.StreamWriter) -> None:
+            await (hang if number_of(request) == 1 else ok)(request, writer)
+
+        rig.receiver.answer = answer
+        rig.queue(WINDOW)
+        step = asyncio.create_task(rig.lane.step())
+        await rig.receiver.wait_for(WINDOW)
+        rig.queue(50)
+        rig.lane.wake()
+        await rig.receiver.wait_for(WINDOW + 50)
+        step.cancel()
+        with suppress(asyncio.CancelledError):
+            await step
+
+
+class TestHealth:
+    async def test_retry_after_is_heeded(self, rig: Rig) -> None:
+        rig.receiver.answer = status(429, headers="Retry-After: 600\r\n")
+        rig.queue()
+        assert await rig.lane.step() == rig.clock.now + timedelta(minutes=10)
+        rig.queue(5)
+        await rig.lane.step()
+        assert len(rig.receiver.received) == 1
+        assert stored(rig.api, rig.record.id).health.paused_until is not None
+
+    async def test_five_days_of_failures_disable(self, rig: Rig) -> None:
+        rig.receiver.answer = status(503)
+        rig.queue(20)
+        begin = rig.clock.now
+        due = await rig.lane.step()
+        while not rig.lane.is_over:
+            rig.clock.now = due or rig.clock.now + timedelta(hours=1)
+            rig.queue()
+            due = await rig.lane.step()
+        assert timedelta(days=5) <= rig.clock.now - begin < timedelta(days=5, hours=1)
+        record = stored(rig.api, rig.record.id)
+        assert (record.disabled_for, record.disabled_at) == ("failing", rig.clock.now)
+        assert record.health.failing_since == begin
+        assert await rig.lane.step() is None
+
+    async def test_disabling_is_told_to_others(self, rig: Rig) -> None:
+        rig.receiver.answer = status(410)
+        rig.queue()
+        kicks: list[None] = []
+        rig.lane = Lane(rig.record, replace(tools(rig.api), kick=lambda: kicks.append(None)))
+        await rig.lane.step()
+        event = rig.database.read_now(lambda db: events.by_seq(db, 2))
+        assert event is not None
+        assert event.kind is EventKind.WEBHOOK_DISABLED
+        assert (event.data["webhook_id"], event.data["reason"]) == (rig.record.id, "gone")
+        assert "127.0.0.1" not in str(event)  # URLs may hold secrets
+        assert kicks
+        other = HttpReceiver()
+        async with other:
+            record = add_webhook(rig.api, other.url)
+            rig.database.write_now(
+                lambda db: db.execute("UPDATE webhooks SET cursor = 1 WHERE id = ?", [record.id])
+            )
+            await Lane(stored(rig.api, record.id), tools(rig.api)).step()
+            [request] = other.received
+        body = json.loads(request.body)
+        assert body["type"] == "webhook.disabled"
+        assert body["data"]["reason"] == "gone"
+
+    async def test_success_ends_the_streak(self, rig: Rig) -> None:
+        rig.receiver.answer = status(500)
+        rig.queue()
+        due = await rig.lane.step()
+        assert stored(rig.api, rig.record.id).health.failing_since == rig.clock.now
+        assert due is not None
+        rig.clock.now, rig.receiver.answer = due, status(200)
+        await rig.new_lane().step()
+        assert stored(rig.api, rig.record.id).health.failing_since is None
+
+    async def test_streak_survives_a_restart(self, rig: Rig) -> None:
+        begin = rig.clock.now
+        rig.receiver.answer = status(500)
+        rig.queue()
+        due = await rig.lane.step()
+        assert due is not None
+        rig.clock.now = due
+        await rig.new_lane().step()
+        assert stored(rig.api, rig.record.id).health.failing_since == begin
+
+
+class TestAttempts:
+    async def test_every_post_is_written_down(self, rig: Rig) -> None:
+        rig.receiver.answer = status(500, body=b"no\x1b[31m\n" + b"x" * 9000)
+        rig.queue()
+        due = await rig.lane.step()
+        assert due is not None
+        rig.clock.now, rig.receiver.answer = due, status(204, body=b"")
+        await rig.lane.step()
+        second, first = rig.attempts(1)
+        assert (first.status, first.result, first.error) == (500, Result.FAILED, "")
+        assert first.reply.startswith(r"no\x1b[31m\nxxx")
+        assert len(first.reply) < 4200
+        assert (second.status, second.result, second.reply) == (204, Result.DELIVERED, "")
+        assert second.at == due
+        assert first.latency > timedelta()
+
+    async def test_what_did_not_answer_has_an_error(self, rig: Rig) -> None:
+        rig.receiver.answer = raw(b"nonsense\r\n\r\n")
+        rig.queue()
+        await rig.lane.step()
+        [attempt] = rig.attempts(1)
+        assert attempt.status is None
+        assert "not HTTP" in attempt.error
+
+    async def test_the_last_failure_is_marked(self, rig: Rig) -> None:
+        rig.queue()
+        rig.refuse(1)
+        due = await rig.lane.step()
+        while due is not None:
+            rig.clock.now = due
+            due = await rig.lane.step()
+        results = [one.result for one in rig.attempts(1)]
+        assert results == [Result.GIVEN_UP] + [Result.FAILED] * len(RETRY_AFTER)
+
+
+class TestBounds:
+    async def test_k07_backlog_drops_the_oldest(
+        self, rig: Rig, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rig.queue(30)
+        rig.lane = Lane(rig.record, replace(tools(rig.api), max_backlog=10))
+        await rig.lane.step()
+        assert sorted(rig.seqs()) == list(range(21, 31))
+        assert rig.cursor == 30
+        assert stored(rig.api, rig.record.id).dropped == 20
+        assert "20 events dropped" in caplog.text
+
+    async def test_k07_retries_drop_the_oldest(self, rig: Rig) -> None:
+        rig.queue()
+
+        def fill(db: Connection) -> None:
+            rows = [(rig.record.id, -seq, None, 1, 9**13) for seq in range(MAX_ROWS)]
+            db.executemany("INSERT INTO webhook_retries VALUES (?, ?, ?, ?, ?)", rows)
+
+        rig.database.write_now(fill)
+        rig.refuse(1)
+        await rig.lane.step()
+        kept = rig.retries()
+        assert len(kept) == MAX_ROWS
+        assert kept[-1].event_seq == 1
+        assert kept[0].event_seq == 2 - MAX_ROWS
+        assert stored(rig.api, rig.record.id).dropped == 1
+
+
+class TestChanges:
+    async def test_both_secrets_sign_while_the_old_one_is_valid(self, rig: Rig) -> None:
+        rig.clock.now = datetime.now(UTC)
+        until = rig.clock.now + timedelta(hours=1)
+        new = format_secret(bytes(SECRET_SIZE))
+        rig.lane.update(
+            rig.database.write_now(
+                lambda db: webhooks.rotate(db, rig.record.id, new, old_until=until)
+            )
+        )
+        rig.queue()
+        await rig.lane.step()
+        [request] = rig.receiver.received
+        for secret in (SECRET, new):
+            Webhook(secret).verify(request.body, request.headers)
+        rig.clock.now = until
+        rig.queue()
+        await rig.lane.step()
+        assert rig.receiver.received[1].headers["webhook-signature"].count("v1,") == 1
+
+    async def test_another_url_is_not_paused(self, rig: Rig) -> None:
+        rig.queue(FAILURES_TO_PAUSE)
+        rig.receiver.answer = status(503)
+        until = await rig.lane.step()
+        assert until == rig.clock.now + FIRST_PAUSE
+        rig.receiver.answer = status(200)
+        url = rig.receiver.url + "/fixed"
+        rig.lane.update(
+            rig.database.write_now(lambda db: webhooks.change(db, replace(rig.record, url=url)))
+        )
+        rig.queue()
+        await rig.lane.step()
+        assert rig.receiver.received[-1].path == "/hook/fixed"
+
+    async def test_replayed_event_comes_at_once_and_holds_up_nothing(self, rig: Rig) -> None:
+        rig.queue()
+        rig.settle()
+        await rig.lane.step()
+        rig.refuse(1)
+        record = stored(rig.api, rig.record.id)
+
+        def replay(db: Connection) -> None:
+            event = events.by_seq(db, 1)
+            assert event is not None
+            webhook_history.replay(db, record, event, rig.clock.now)
+
+        rig.database.write_now(replay)
+        rig.queue()
+        due = await rig.lane.step()
+        assert due is not None
+        assert sorted(rig.seqs()[2:]) == [1, 3]
+        rig.settle()
+        assert await rig.lane.step() == due
+        assert rig.seqs()[4:] == [4]
+        rig.receiver.answer = status(200)
+        rig.clock.now = due
+        assert await rig.lane.step() is None
+        assert rig.seqs()[5:] == [1]
+        assert rig.retries() == []
+
+    async def test_replay_brings_a_retry_forward(self, rig: Rig) -> None:
+        rig.queue()
+        rig.settle()
+        rig.refuse(1)
+        await rig.lane.step()
+        rig.receiver.answer = status(200)
+        record = stored(rig.api, rig.record.id)
+
+        def replay(db: Connection) -> None:
+            event = events.by_seq(db, 2)
+            assert event is not None
+            webhook_history.replay(db, record, event, rig.clock.now)
+
+        rig.database.write_now(replay)
+        assert await rig.lane.step() is None
+        assert rig.seqs() == [1, 1, 2]
 
 
 class TestRestart:

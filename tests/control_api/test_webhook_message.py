@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -51,9 +52,20 @@ def test_body() -> None:
     }
 
 
+def test_an_event_that_is_not_about_mail_has_its_details_as_data() -> None:
+    event = replace(
+        EVENT, kind=EventKind.DOMAIN_VERIFIED, email_id="", data={"id": "dom_1", "name": "a.test"}
+    )
+    assert json.loads(body_of(event)) == {
+        "type": "domain.verified",
+        "timestamp": "2026-03-01T12:00:00.123Z",
+        "data": {"id": "dom_1", "name": "a.test"},
+    }
+
+
 def test_k05_signature_is_the_standards() -> None:
     body = body_of(EVENT)
-    headers = headers_of(EVENT.id, datetime.now(UTC), body, SECRET)
+    headers = headers_of(EVENT.id, datetime.now(UTC), body, [SECRET])
     assert Webhook(SECRET).verify(body, headers)["type"] == "email.delayed"
 
 
@@ -64,7 +76,7 @@ def test_k05_known_answer() -> None:
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         at,
         b'{"test": 2432232314}',
-        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
     )
     assert headers == {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -73,11 +85,43 @@ def test_k05_known_answer() -> None:
     }
 
 
+def test_k05_both_secrets_verify_after_a_rotation() -> None:
+    body, old = body_of(EVENT), format_secret(bytes(SECRET_SIZE))
+    headers = headers_of(EVENT.id, datetime.now(UTC), body, [SECRET, old])
+    for secret in (SECRET, old):
+        assert Webhook(secret).verify(body, headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(format_secret(b"x" * SECRET_SIZE)).verify(body, headers)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "v1", "v1,", "v1,AAAA", "v1a,{}", "v2,{}", "{}"], ids=lambda value: value[:8]
+)
+def test_k05_truncated_and_foreign_signatures_fail(value: str) -> None:
+    body = body_of(EVENT)
+    headers = headers_of(EVENT.id, datetime.now(UTC), body, [SECRET])
+    signature = headers["webhook-signature"].removeprefix("v1,")
+    headers["webhook-signature"] = value.format(signature)
+    with pytest.raises((WebhookVerificationError, ValueError)):
+        Webhook(SECRET).verify(body, headers)
+
+
+def test_event_that_is_not_about_mail() -> None:
+    event = replace(
+        EVENT, kind=EventKind.DOMAIN_VERIFIED, email_id="", data={"name": "example.com"}
+    )
+    assert json.loads(body_of(event)) == {
+        "type": "domain.verified",
+        "timestamp": "2026-03-01T12:00:00.123Z",
+        "data": {"name": "example.com"},
+    }
+
+
 @pytest.mark.parametrize("change", ["body", "id", "timestamp", "secret", "age"])
 def test_k05_tampering_is_noticed(change: str) -> None:
     body = body_of(EVENT)
     at = datetime.now(UTC) - (timedelta(minutes=6) if change == "age" else timedelta())
-    headers = headers_of(EVENT.id, at, body, SECRET)
+    headers = headers_of(EVENT.id, at, body, [SECRET])
     match change:
         case "body":
             body += b" "

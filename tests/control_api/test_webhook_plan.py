@@ -1,80 +1,37 @@
-"""What follows from webhook posts: retries, pauses, the cursor."""
+"""What follows from webhook posts: retries, pauses, disabling."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from control_api.http_client import Answered, Posted, Unanswered
 from control_api.webhook_plan import (
+    DISABLE_AFTER,
     FAILURES_TO_PAUSE,
     FIRST_PAUSE,
+    FORGIVEN_AFTER,
     LONGEST_PAUSE,
+    LONGEST_WISH,
     RETRY_AFTER,
-    Batch,
     Breaker,
-    Judge,
-    Post,
-    Result,
+    Streak,
+    is_gone,
+    next_try,
+    wished_wait,
 )
-from storage.webhooks import Retry
 from tests.control_api.conftest import NOW
-from tests.control_api.test_webhook_message import EVENT
 
-OK = Answered(204, "")
 BAD = Answered(500, "oops")
 DEAD = Unanswered("no answer within 15 s")
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def post(seq: int, attempts: int = 0) -> Post:
-    return Post(replace(EVENT, seq=seq), attempts)
-
-
-def conclude(batch: Batch, outcomes: dict[int, Posted], draw: float = 0.0) -> Result:
-    return Judge("wh_1", outcomes, NOW, draw).conclude(batch, cursor=10)
-
-
-def fresh(*seqs: int, end: int = 10, room: int = 100) -> Batch:
-    return Batch(repeats=(), fresh=tuple(post(seq) for seq in seqs), end=end, room=room)
-
-
-def repeats(*posts: Post) -> Batch:
-    return Batch(repeats=posts, fresh=(), end=10, room=100)
-
-
-@pytest.mark.parametrize(
-    ("batch", "outcomes", "cursor", "failed"),
-    [
-        (fresh(11, 12), {11: OK, 12: OK}, 12, []),
-        (fresh(11, 12, end=20), {11: OK, 12: OK}, 20, []),
-        (fresh(end=20), {}, 20, []),
-        (fresh(11, 12, 13), {11: OK, 12: BAD, 13: OK}, 13, [12]),
-        (fresh(11, 12, 13, end=20), {11: OK, 13: OK}, 11, []),  # 12 was not posted: 13 goes twice
-        (fresh(11, 12, 13, end=20), {13: BAD}, 10, []),
-        (fresh(11, 12, end=20, room=1), {11: BAD, 12: BAD}, 11, [11]),
-        (fresh(11, 12, end=20, room=0), {11: OK, 12: BAD}, 11, []),
-        (fresh(11, 12, end=20, room=0), {11: OK, 12: OK}, 20, []),
-    ],
-)
-def test_cursor_stops_before_what_is_neither_posted_nor_kept(
-    batch: Batch, outcomes: dict[int, Posted], cursor: int, failed: list[int]
-) -> None:
-    result = conclude(batch, outcomes)
-    assert result.cursor == cursor
-    assert [retry.event_seq for retry in result.failed] == failed
-    assert (result.over, result.given_up, result.is_gone) == ((), (), False)
-
-
-@pytest.mark.parametrize(("attempts", "wait"), list(enumerate(RETRY_AFTER)))
+@pytest.mark.parametrize(("attempts", "wait"), list(enumerate(RETRY_AFTER, start=1)))
 @pytest.mark.parametrize("draw", [0.0, 0.5])
 def test_schedule(attempts: int, wait: timedelta, draw: float) -> None:
-    result = conclude(repeats(post(5, attempts)), {5: DEAD}, draw)
-    assert result.failed == (
-        Retry("wh_1", 5, attempts + 1, NOW + wait * (1 + 0.1 * draw), None, DEAD.error),
-    )
-    assert result.cursor == 10
+    assert next_try(attempts, DEAD, NOW, draw) == NOW + wait * (1 + 0.1 * draw)
 
 
 def test_schedule_takes_three_days() -> None:
@@ -82,29 +39,62 @@ def test_schedule_takes_three_days() -> None:
 
 
 def test_after_the_last_attempt_it_is_given_up() -> None:
-    result = conclude(repeats(post(5, len(RETRY_AFTER)), post(6, 1)), {5: BAD, 6: OK})
-    assert (result.failed, result.over, result.given_up) == ((), (5, 6), (5,))
-
-
-def test_repeats_not_made_stay_as_they_are() -> None:
-    result = conclude(repeats(post(5, 1), post(6, 1)), {5: OK})
-    assert (result.failed, result.over) == ((), (5,))
-
-
-def test_retries_without_their_event_are_dropped() -> None:
-    assert conclude(replace(fresh(), lost=(3, 4)), {}).over == (3, 4)
-
-
-def test_retry_keeps_what_was_answered() -> None:
-    [retry] = conclude(fresh(11), {11: BAD}).failed
-    assert (retry.last_status, retry.last_error) == (500, "")
+    assert next_try(len(RETRY_AFTER) + 1, BAD, NOW, 0.0) is None
 
 
 @pytest.mark.parametrize(
-    ("outcome", "is_gone"), [(Answered(410, ""), True), (Answered(404, ""), False), (DEAD, False)]
+    ("wish", "wait"),
+    [
+        (None, timedelta(seconds=5)),
+        (timedelta(), timedelta(seconds=5)),
+        (timedelta(seconds=1), timedelta(seconds=5)),  # it makes waits longer, never shorter
+        (HOUR, HOUR),
+        (30 * DAY, LONGEST_WISH),
+    ],
 )
-def test_k04_410_means_gone(outcome: Posted, is_gone: bool) -> None:
-    assert conclude(fresh(11), {11: outcome}).is_gone is is_gone
+def test_retry_after_is_heeded(wish: timedelta | None, wait: timedelta) -> None:
+    assert next_try(1, Answered(429, "", wish), NOW, 0.0) == NOW + wait
+
+
+def test_what_did_not_answer_wishes_nothing() -> None:
+    assert wished_wait(DEAD) == timedelta()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"), [(Answered(410, ""), True), (Answered(404, ""), False), (DEAD, False)]
+)
+def test_k04_410_means_gone(outcome: Posted, expected: bool) -> None:
+    assert is_gone(outcome) is expected
+
+
+class TestStreak:
+    def failing(self, *days: float) -> Streak:
+        streak = Streak()
+        for day in days:
+            streak = streak.after(NOW + day * DAY, is_success=False)
+        return streak
+
+    @pytest.mark.parametrize(
+        ("days", "is_too_long"),
+        [
+            ((0,), False),
+            ((0, 1, 2, 3, 4, 4.99), False),
+            ((0, 1, 2, 3, 4, 5), True),
+            ((0, 2, 4, 6), True),
+            ((0, 6), False),  # one failure now and one then: nobody has tried in between
+            ((0, 1, 4, 5, 6), False),
+        ],
+    )
+    def test_failing_for_days(self, days: tuple[float, ...], is_too_long: bool) -> None:
+        assert self.failing(*days).is_too_long is is_too_long
+
+    def test_one_success_ends_it(self) -> None:
+        streak = self.failing(0, 1, 2, 3, 4).after(NOW + 4.5 * DAY, is_success=True)
+        assert streak == Streak()
+        assert not streak.after(NOW + 5 * DAY, is_success=False).is_too_long
+
+    def test_the_schedule_of_one_event_leaves_no_gap(self) -> None:
+        assert max(RETRY_AFTER) * 1.1 < FORGIVEN_AFTER < DISABLE_AFTER
 
 
 class TestBreaker:
@@ -149,3 +139,14 @@ class TestBreaker:
         assert breaker.until is None
         self.fail(breaker, FAILURES_TO_PAUSE)
         assert breaker.until == NOW + FIRST_PAUSE
+
+    def test_a_wish_pauses_at_once(self) -> None:
+        breaker = Breaker()
+        breaker.note(NOW, is_success=False, wished_wait=timedelta(minutes=2))
+        assert breaker.until == NOW + timedelta(minutes=2)
+        assert not breaker.is_probing
+
+    def test_a_wish_pauses_no_longer_than_the_longest(self) -> None:
+        breaker = Breaker()
+        breaker.note(NOW, is_success=False, wished_wait=DAY)
+        assert breaker.until == NOW + LONGEST_PAUSE

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from control_api.webhook_sender import WebhookSender
-from storage import webhooks
+from storage import webhook_retries, webhooks
 from storage.database import Connection, Database
 from storage.errors import StorageUnavailable
-from storage.webhooks import Retry
+from storage.webhook_retries import Retry
 from tests.control_api.conftest import Api
 from tests.control_api.test_webhook_lane import add_webhook, queue
 from tests.support.http_receiver import HttpReceiver, hang
@@ -91,7 +91,7 @@ class TestSender:
             record = add_webhook(api, receiver.url)
             due_at = datetime.now(UTC) + timedelta(milliseconds=200)
             retry = Retry(record.id, 1, attempts=1, due_at=due_at)
-            api.database.write_now(lambda db: webhooks.record_failure(db, retry))
+            api.database.write_now(lambda db: webhook_retries.keep(db, retry))
             async with running(api, now=lambda: datetime.now(UTC)):
                 await receiver.wait_for(1)
                 assert datetime.now(UTC) >= due_at
