@@ -21,13 +21,14 @@ OWNERS = {
     "cryptography": ("mta.signing", "mta.dkim_keys"),
     "dkim": ("mta.signing",),
     "dns": ("mta.resolver",),
+    "httptools": ("mta.http_protocol",),
     "idna": ("mta.core.address",),
     "msgspec": ("mta.core.json_text",),
     "pysqlite3": ("storage.database", "storage.migrations"),
     "rich": ("mta.cli.output",),
     "sqlite_utils": ("storage.database", "storage.migrations"),
     "starlette": ("control_api",),
-    "uvicorn": ("mta.http_server",),
+    "uvicorn": ("mta.http_server", "mta.http_protocol"),
     "uvloop": ("mta.daemon",),
     "yarl": ("control_api.http_client",),
 }
@@ -70,7 +71,7 @@ def floor(module: str) -> int:
         return 0
     if within(module, "storage") or within(module, "config"):
         return 1
-    if within(module, "mta.cli") or module in {"mta.daemon", "control_api.app"}:
+    if within(module, "mta.cli") or module in {"mta.daemon", "mta.composition", "control_api.app"}:
         return COMPOSE
     return 2
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from pathlib import Path
 
-from mta.dkim_keys import DnsRecord
+from mta.core.domain_records import RecordKind, WantedRecord
 from tests.support.engine import Engine, configuration, running
 from tests.support.mailauth import dkim_verdicts
 from tests.support.receiver import Receiver
@@ -44,12 +44,12 @@ async def smtp_sink(directory: Path) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def dns_records(engine: Engine) -> list[DnsRecord]:
+async def dns_records(engine: Engine) -> list[WantedRecord]:
     """Add the sender domain; return the DKIM records that would be published."""
     code, output, errors = await engine.mta("domain", "add", "sender.test", "--json")
     assert code == 0, errors
     return [
-        DnsRecord(record["name"], record["type"], record["value"])
+        WantedRecord(RecordKind.DKIM, record["type"], record["name"], record["value"])
         for record in json.loads(output)["records"]
         if "_domainkey" in record["name"]
     ]
