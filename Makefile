@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MTA := $(BIN)/mta
 
-.PHONY: help install demo run test lint types check bench eval clean
+.PHONY: help install demo run test lint types check bench eval fuzz-api clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,8 +41,11 @@ check: lint types test ## everything that has to be green before a commit
 bench: install ## measure messages per second and CPU per 1,000 messages
 	$(BIN)/python -m benchmarks.delivery
 
-eval: install ## score the reading of bounces and replies against a corpus (MTA_CORPUS=DIR)
+eval: install ## score the reading of bounces and replies, also of a corpus (MTA_CORPUS=DIR)
 	@$(BIN)/python -m benchmarks.evaluate
+
+fuzz-api: install ## ask a live server everything that the OpenAPI document allows and forbids
+	@$(BIN)/python -m tests.support.fuzz_api
 
 clean: ## remove what the other targets made
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
