@@ -117,7 +117,7 @@ def fill(connection: Connection, count: int, emails: int | None) -> None:
     connection.execute(
         "INSERT INTO entries (id, message_id, tenant_id, recipient, domain, notify, orcpt,"
         " priority, state, due_at, why, attempts)"
-        " SELECT id, id, 1, 'ann@example.net', 'example.net', '', '', 0, 10, 0, '', 1 FROM messages"
+        " SELECT id, id, 1, 'ant@example.net', 'example.net', '', '', 0, 10, 0, '', 1 FROM messages"
     )
     data = json.dumps({"attempt": 1, "code": 250, "text": "queued as 4X1234", "host": "mx.test"})
     at_ms = ids.milliseconds(datetime.now(UTC))

@@ -9,6 +9,7 @@ Not here: the server that speaks HTTP (mta/daemon.py).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -103,10 +104,17 @@ def build_app(services: Services) -> Starlette:
         exception_handlers=dict.fromkeys((ApiError, HTTPException, StorageError), _answer),
     )
     app.router.redirect_slashes = False
-    document = openapi.document(ROUTES, services.settings.api.public_url)
-    setattr(app.state, openapi.DOCUMENT, encode(document))
-    setattr(app.state, docs_page.PAGE, docs_page.render(document))
+    document, page = _described(services.settings.api.public_url)
+    setattr(app.state, openapi.DOCUMENT, document)
+    setattr(app.state, docs_page.PAGE, page)
     return app
+
+
+@cache
+def _described(base_url: str) -> tuple[bytes, bytes]:
+    """Return the OpenAPI document and the page made of it."""
+    document = openapi.document(ROUTES, base_url)
+    return encode(document), docs_page.render(document)
 
 
 def _paths() -> list[str]:

@@ -158,13 +158,13 @@ TYPES: tuple[EventType, ...] = (
     EventType(
         EventKind.SUPPRESSION_ADDED,
         "Mail to an address is no longer sent. Not told of each row of an import.",
-        {"email": "ann@example.net", "reason": "bounce"},
+        {"email": "ant@example.net", "reason": "bounce"},
         is_mail=False,
     ),
     EventType(
         EventKind.SUPPRESSION_REMOVED,
         "Mail to an address is sent again. Not told where many were removed together.",
-        {"email": "ann@example.net", "reason": "bounce"},
+        {"email": "ant@example.net", "reason": "bounce"},
         is_mail=False,
     ),
     EventType(
@@ -204,7 +204,7 @@ def example(event_type: EventType, event_id: str, at: datetime) -> JournalEntry:
         email_id="em_01KJMQ0R00000000000000000E" if mail else "",
         message_row=NO_ROW,
         entry_id="dl_01KJMQ0R00000000000000000R" if mail else "",
-        recipient="ann@example.net" if mail else "",
+        recipient="ant@example.net" if mail else "",
         data=event_type.data,
         tags=(("kind", "invoice"),) if mail else (),
         metadata={"order": 1007} if mail else {},

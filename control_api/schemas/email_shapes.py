@@ -166,7 +166,7 @@ _EXAMPLE: Mapping[str, Any] = {
     "object": "email",
     "id": EXAMPLE_ID,
     "from": "Shop <shop@example.com>",
-    "to": ["ann@example.net"],
+    "to": ["ant@example.net"],
     "cc": [],
     "bcc": [],
     "reply_to": [],
@@ -185,10 +185,10 @@ _CLASS = or_null(one_of([one.value for one in BounceClass], "What kind of refusa
 COMPONENTS: Mapping[str, Schema] = {
     "Mailbox": {
         "anyOf": [
-            text("`ann@example.com`, or `Ann <ann@example.com>`."),
+            text("`ant@example.com`, or `Ant <ant@example.com>`."),
             wish({"email": text()}, {"name": text(maxLength=MAX_NAME)}),
         ],
-        "description": "`ann@example.com`, `Ann <ann@example.com>`, or an object.",
+        "description": "`ant@example.com`, `Ant <ant@example.com>`, or an object.",
     },
     "Mailboxes": {
         "anyOf": [MAILBOX, array(MAILBOX, maxItems=MAX_RECIPIENTS)],
@@ -281,7 +281,7 @@ COMPONENTS: Mapping[str, Schema] = {
         },
         {
             "id": "ev_01KJMQ0R000000000000000007",
-            "recipient": "ann@example.net",
+            "recipient": "ant@example.net",
             "recipient_id": "dl_01KJMQ0R00000000000000000R",
             "attempt": 1,
             "result": "delivered",

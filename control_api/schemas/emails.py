@@ -47,7 +47,7 @@ _TAG = "Emails"
 _SENT = body(ref("SentEmail"))
 _ORDER: Mapping[str, Any] = {
     "from": "Shop <shop@example.com>",
-    "to": ["ann@example.net"],
+    "to": ["ant@example.net"],
     "subject": "Your order",
     "html": "<p>Thank you.</p>",
     "text": "Thank you.",
@@ -66,8 +66,8 @@ _SEND = Spec(
         "An email": _ORDER,
         "With everything": {
             "from": {"email": "shop@example.com", "name": "Shop"},
-            "to": [{"email": "ann@example.net"}, "Bob <bob@example.org>"],
-            "cc": "carol@example.net",
+            "to": [{"email": "ant@example.net"}, "Bee <bee@example.org>"],
+            "cc": "camel@example.net",
             "bcc": [],
             "reply_to": "help@example.com",
             "subject": "Your order",
@@ -145,8 +145,8 @@ SPECS: Mapping[str, Spec] = {
         examples={
             "A message": {
                 "mail_from": "bounces@example.com",
-                "rcpt_to": ["ann@example.net"],
-                "raw": "From: shop@example.com\r\nTo: ann@example.net\r\n"
+                "rcpt_to": ["ant@example.net"],
+                "raw": "From: shop@example.com\r\nTo: ant@example.net\r\n"
                 "Subject: Your order\r\n\r\nThank you.\r\n",
             }
         },
@@ -195,7 +195,7 @@ SPECS: Mapping[str, Spec] = {
         ),
         errors=(403, 409),
         is_idempotent=True,
-        examples={"Two emails": [_ORDER, {**_ORDER, "to": "bob@example.org"}]},
+        examples={"Two emails": [_ORDER, {**_ORDER, "to": "bee@example.org"}]},
     ),
     "GET /v1/emails/{id}": Spec(_TAG, answer=body(ref("Email"))),
     "PATCH /v1/emails/{id}": Spec(

@@ -36,12 +36,12 @@ COMPONENTS: Mapping[str, Schema] = {
         },
         {
             "email_id": "em_01KJMQ0R00000000000000000E",
-            "recipient": "ann@example.net",
+            "recipient": "ant@example.net",
             "status": "recorded",
         },
     ),
 }
-_EXAMPLE = {"message_id": "em_01KJMQ0R00000000000000000E", "recipient": "ann@example.net"}
+_EXAMPLE = {"message_id": "em_01KJMQ0R00000000000000000E", "recipient": "ant@example.net"}
 _RECORDED = body(ref("Feedback"))
 SPECS: Mapping[str, Spec] = {
     "POST /v1/feedback/bounce": Spec(

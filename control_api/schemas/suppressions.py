@@ -52,7 +52,7 @@ COMPONENTS: Mapping[str, Schema] = {
         },
         {
             "id": "sup_01KJMQ0R00000000000000000S",
-            "email": "ann@example.net",
+            "email": "ant@example.net",
             "reason": "bounce",
             "rule": "enhanced-5.1.1",
             "event_id": "ev_01KJMQ0R000000000000000007",
@@ -95,11 +95,11 @@ SPECS: Mapping[str, Spec] = {
         ),
         is_idempotent=True,
         examples={
-            "One": {"email": "ann@example.net", "reason": "manual"},
+            "One": {"email": "ant@example.net", "reason": "manual"},
             "Several": {
                 "emails": [
-                    "bob@example.net",
-                    {"email": "carol@example.net", "expires_at": "2040-01-01T00:00:00Z"},
+                    "bee@example.net",
+                    {"email": "camel@example.net", "expires_at": "2040-01-01T00:00:00Z"},
                 ]
             },
         },

@@ -148,7 +148,7 @@ def _storage_problems(data_dir: Path) -> Iterator[str]:
     existing = next(path for path in (data_dir, *data_dir.parents) if path.exists())
     if not existing.is_dir():
         yield f"server.data_dir: {existing} is not a directory"
-    elif not os.access(existing, os.W_OK | os.X_OK):
+    elif not os.access(existing, os.W_OK | os.X_OK, effective_ids=True):
         verb = "write to" if existing == data_dir else f"make {data_dir} in"
         yield f"server.data_dir: this user may not {verb} {existing}"
 

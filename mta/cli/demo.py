@@ -79,10 +79,10 @@ class Part:
 def parts() -> list[Part]:
     """Return the messages of the demo, unsent."""
     return [
-        Part("ann@friendly.example", "SMTP", (QUEUED, DELIVERED)),
-        Part("bob@busy.example", "SMTP", (QUEUED, DEFERRED, DELIVERED)),
+        Part("ant@friendly.example", "SMTP", (QUEUED, DELIVERED)),
+        Part("bee@busy.example", "SMTP", (QUEUED, DEFERRED, DELIVERED)),
         Part("nobody@friendly.example", "SMTP", (QUEUED, BOUNCED)),
-        Part("eve@friendly.example", "API", (QUEUED, DELIVERED)),
+        Part("elk@friendly.example", "API", (QUEUED, DELIVERED)),
     ]
 
 

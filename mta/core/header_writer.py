@@ -30,7 +30,7 @@ _SECTION = 50
 """Characters of a file name's percent encoding in one line, behind "filename*0*=utf-8''"."""
 
 FieldText = tuple[str, Sequence[str]]
-"""Field name and pieces: ("To", [" Ann", " <ann@example.com>"])."""
+"""Field name and pieces: ("To", [" Ant", " <ant@example.com>"])."""
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PIECE = re.compile(" +[^ ]+")

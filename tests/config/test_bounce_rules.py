@@ -24,7 +24,7 @@ from mta.core.phrases import normal_form
         ("550 5.4.1 Recipient address rejected: Access denied. [x.outlook.com]", "bad_mailbox"),
         ("550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found", "bad_mailbox"),
         ("550 sorry, no mailbox here by that name. (#5.7.17)", "bad_mailbox"),
-        ("User ann (ann@b.test) not listed in Domino Directory", "bad_mailbox"),
+        ("User ant (ant@b.test) not listed in Domino Directory", "bad_mailbox"),
         ("550 5.1.2 Host or domain name not found", "bad_domain"),
         ("556 5.1.10 Domain returned Null MX", "bad_domain"),
         ("Unrouteable address", "bad_domain"),

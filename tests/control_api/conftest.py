@@ -29,10 +29,10 @@ from storage.key_uses import KeyUses
 from tests.support.asgi import Client
 
 EMAIL: dict[str, Any] = {
-    "from": "Ann <ann@sender.example>",
-    "to": ["bob@example.net"],
+    "from": "Ant <ant@sender.example>",
+    "to": ["bee@example.net"],
     "subject": "Hello",
-    "text": "Hi Bob",
+    "text": "Hi Bee",
 }
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

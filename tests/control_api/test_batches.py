@@ -13,7 +13,7 @@ from tests.control_api.conftest import NOW, Api
 
 
 def email(number: int, **fields: Any) -> dict[str, Any]:
-    sent = {"from": "ann@sender.example", "to": [f"u{number}@example.net"], "text": "Hi"}
+    sent = {"from": "ant@sender.example", "to": [f"u{number}@example.net"], "text": "Hi"}
     return sent | fields
 
 

@@ -33,7 +33,7 @@ async def test_every_attempt_is_told(api: Api) -> None:
     assert first.pop("recipient_id").startswith("dl_")
     assert first == {
         "object": "delivery",
-        "recipient": "bob@example.net",
+        "recipient": "bee@example.net",
         "attempt": 1,
         "result": "deferred",
         "started_at": "2026-03-01T12:00:00.000Z",

@@ -128,8 +128,8 @@ class TestRetry:
             lambda db: suppressions.add(
                 db,
                 tenant_id=1,
-                key="bob@example.net",
-                address="bob@example.net",
+                key="bee@example.net",
+                address="bee@example.net",
                 reason="bounce",
                 now=api.clock.now,
             )

@@ -35,10 +35,10 @@ class TestReading:
         assert (await api.client.get(f"/v1/emails/{email_id}")).json["status"] == "queued"
 
     async def test_addressees(self, api: Api) -> None:
-        fields = {"cc": "Eve <eve@x.example>", "bcc": ["z@x.example"], "reply_to": "r@x.example"}
+        fields = {"cc": "Elk <elk@x.example>", "bcc": ["z@x.example"], "reply_to": "r@x.example"}
         sent = await api.client.post("/v1/emails", EMAIL | fields)
         full = (await api.client.get(f"/v1/emails/{sent.json['id']}")).json
-        assert full["cc"] == ["Eve <eve@x.example>"]
+        assert full["cc"] == ["Elk <elk@x.example>"]
         assert (full["bcc"], full["reply_to"]) == (["z@x.example"], ["r@x.example"])
         assert full["counts"] == {"waiting": 3}
         assert full["has_content"] is True
@@ -53,7 +53,7 @@ class TestReading:
             "type": "email.queued",
             "kind": "queued",
             "at": "2026-03-01T12:00:00.000Z",
-            "recipient": "bob@example.net",
+            "recipient": "bee@example.net",
             "data": {},
         }
 
@@ -92,12 +92,12 @@ class TestListing:
 
     async def test_filters(self, api: Api) -> None:
         [tagged] = await self.send(api, 1, tags={"kind": "invoice"})
-        [other] = await self.send(api, 1, to="eve@Bücher.example", tags={"kind": "news"})
+        [other] = await self.send(api, 1, to="elk@Bücher.example", tags={"kind": "news"})
         [later] = await self.send(api, 1, **{"from": "x@other.example", "send_at": "in 1 hour"})
         for query, expected in {
             "tag=kind": [other, tagged],
             "tag=kind&tag_value=invoice": [tagged],
-            "to=eve@b%C3%BCcher.example": [other],
+            "to=elk@b%C3%BCcher.example": [other],
             "domain=B%C3%BCcher.example": [other],
             "from=x@other.example": [later],
             "status=scheduled": [later],
@@ -107,7 +107,7 @@ class TestListing:
             "since=2026-03-01T12:00:02Z&status=queued": [other],
             "q=OTHER.example": [later],
             "q=nothing": [],
-            "to=bob@example.net&tag=kind&status=queued": [tagged],
+            "to=bee@example.net&tag=kind&status=queued": [tagged],
             "campaign_id=cmp_1": [],
         }.items():
             assert (await self.page(api, query))[0] == expected, query
@@ -160,7 +160,7 @@ class TestListing:
 
     async def test_total_on_demand(self, api: Api) -> None:
         await self.send(api, 3)
-        listed = (await api.client.get("/v1/emails?limit=1&include=total&to=bob@example.net")).json
+        listed = (await api.client.get("/v1/emails?limit=1&include=total&to=bee@example.net")).json
         assert (listed["total"], listed["total_is_exact"]) == (3, True)
         assert "total" not in (await api.client.get("/v1/emails")).json
         none = (await api.client.get("/v1/emails?include=total&campaign_id=cmp_1")).json

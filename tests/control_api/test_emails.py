@@ -43,12 +43,12 @@ async def test_stored_message_is_complete(api: Api) -> None:
     reply = await api.client.post("/v1/emails", EMAIL)
     data = api.stored(reply.json["id"])
     message = parsed(data)
-    assert message["From"] == "Ann <ann@sender.example>"
-    assert message["To"] == "bob@example.net"
+    assert message["From"] == "Ant <ant@sender.example>"
+    assert message["To"] == "bee@example.net"
     assert message["Subject"] == "Hello"
     assert message["Message-ID"] == reply.json["message_id"]
     assert message["Date"] == "Sun, 01 Mar 2026 12:00:00 +0000"
-    assert message.get_content() == "Hi Bob\r\n"
+    assert message.get_content() == "Hi Bee\r\n"
     received = message["Received"]
     assert received.startswith("by mta.sender.test (Mailwright) with HTTP")
     assert reply.json["id"] in received
@@ -67,8 +67,8 @@ async def test_everything_at_once(api: Api) -> None:
     reply = await api.client.post(
         "/v1/emails",
         {
-            "from": {"email": "ann@sender.example", "name": "Ann Ä."},
-            "to": ["bob@example.net", {"email": "eve@example.org", "name": "Eve"}],
+            "from": {"email": "ant@sender.example", "name": "Ant Ä."},
+            "to": ["bee@example.net", {"email": "elk@example.org", "name": "Elk"}],
             "cc": "cc@example.net",
             "bcc": ["secret@example.com"],
             "reply_to": "Help <help@sender.example>",
@@ -97,12 +97,12 @@ async def test_everything_at_once(api: Api) -> None:
     assert [part.get_filename() for part in message.iter_attachments()] == ["Rechnung März.pdf"]
     got = (await api.client.get(f"/v1/emails/{reply.json['id']}")).json
     assert [one["address"] for one in got["recipients"]] == [
-        "bob@example.net",
-        "eve@example.org",
+        "bee@example.net",
+        "elk@example.org",
         "cc@example.net",
         "secret@example.com",
     ]
-    assert got["to"] == ["bob@example.net", "Eve <eve@example.org>"]
+    assert got["to"] == ["bee@example.net", "Elk <elk@example.org>"]
     assert (got["tags"], got["metadata"]) == ({"kind": "invoice"}, {"order": 7})
 
 
@@ -120,7 +120,7 @@ async def test_utf8_local_part_is_marked_for_smtputf8(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("domain", "expected"), [("", "ann@sender.example"), ("r.example", "bounces@r.example")]
+    ("domain", "expected"), [("", "ant@sender.example"), ("r.example", "bounces@r.example")]
 )
 async def test_return_path(api: Api, domain: str, expected: str) -> None:
     smtp = Smtp(reports=Reports(domain=domain))

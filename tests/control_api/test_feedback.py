@@ -19,7 +19,7 @@ async def sent(api: Api, **fields: Any) -> dict[str, Any]:
     return answer.json  # type: ignore[no-any-return]
 
 
-def suppressed(api: Api, key: str = "bob@example.net") -> str | None:
+def suppressed(api: Api, key: str = "bee@example.net") -> str | None:
     found = api.database.read_now(lambda db: suppressions.lookup(db, 1, [key], api.clock.now))
     return found.get(key)
 
@@ -32,7 +32,7 @@ async def test_a_hard_bounce_suppresses(api: Api) -> None:
     assert answer.json == {
         "object": "feedback",
         "email_id": email["id"],
-        "recipient": "bob@example.net",
+        "recipient": "bee@example.net",
         "status": "recorded",
     }
     assert suppressed(api) == "bounce"
@@ -54,14 +54,14 @@ async def test_other_bounces_are_told_and_do_not_suppress(api: Api, fields: dict
 
 
 async def test_a_complaint_by_message_id_and_recipient(api: Api) -> None:
-    email = await sent(api, to=["bob@example.net", "eve@example.net"])
+    email = await sent(api, to=["bee@example.net", "elk@example.net"])
     body = {"message_id": email["message_id"]}
     answer = await api.client.post("/v1/feedback/complaint", body)
     assert (answer.status, answer.json["code"]) == (422, "recipient_required")
-    body["recipient"] = "EVE@example.net"
+    body["recipient"] = "ELK@example.net"
     answer = await api.client.post("/v1/feedback/complaint", body)
     assert answer.status == 200
-    assert (suppressed(api, "eve@example.net"), suppressed(api)) == ("complaint", None)
+    assert (suppressed(api, "elk@example.net"), suppressed(api)) == ("complaint", None)
 
 
 async def test_mail_of_others_is_not_there(api: Api) -> None:
@@ -91,7 +91,7 @@ async def test_wrong_fields(api: Api, body: dict[str, Any], field: str) -> None:
 
 
 async def test_a_raw_report_waits_to_be_read(api: Api) -> None:
-    data = dsn(b"To: bob@example.net\r\n\r\n", "bob@example.net")
+    data = dsn(b"To: bee@example.net\r\n\r\n", "bee@example.net")
     for status in ("queued", "known"):
         body = {"raw": base64.b64encode(data).decode()}
         answer = await api.client.post("/v1/feedback/raw", body)

@@ -12,7 +12,7 @@ import pytest
 from storage.database import Database
 from tests.control_api.conftest import Api
 
-EMAIL: dict[str, Any] = {"from": "ann@sender.example", "to": "bob@example.net", "text": "Hi"}
+EMAIL: dict[str, Any] = {"from": "ant@sender.example", "to": "bee@example.net", "text": "Hi"}
 
 
 async def test_same_request_gets_the_same_answer(api: Api) -> None:
@@ -139,7 +139,7 @@ async def test_webhook_secret_is_told_again_to_the_same_request(api: Api) -> Non
     assert api.count("webhooks") == 1
 
 
-RAW = {"raw": "From: ann@sender.example\nTo: bob@example.net\n\nHi\n"}
+RAW = {"raw": "From: ant@sender.example\nTo: bee@example.net\n\nHi\n"}
 
 
 @pytest.mark.parametrize(

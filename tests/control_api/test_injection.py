@@ -39,8 +39,8 @@ TRICKS = [
 ]
 PLACES: dict[str, Any] = {
     "subject": lambda text: {"subject": f"a{text}"},
-    "from.name": lambda text: {"from": {"email": "ann@sender.example", "name": f"a{text}"[:256]}},
-    "to.name": lambda text: {"to": [{"email": "bob@example.net", "name": f"a{text}"[:256]}]},
+    "from.name": lambda text: {"from": {"email": "ant@sender.example", "name": f"a{text}"[:256]}},
+    "to.name": lambda text: {"to": [{"email": "bee@example.net", "name": f"a{text}"[:256]}]},
     "reply_to": lambda text: {"reply_to": {"email": "x@sender.example", "name": f"a{text}"[:256]}},
     "header": lambda text: {"headers": {"X-Custom": f"a{text}"}},
     "filename": lambda text: {"attachments": [{"filename": f"a{text}"[:255], "content": ""}]},

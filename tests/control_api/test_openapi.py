@@ -106,7 +106,7 @@ class World:
         return key
 
     async def prepare(self) -> None:
-        mail = EMAIL | {"to": "ann@example.net", "send_at": "in 2 hours"}
+        mail = EMAIL | {"to": "ant@example.net", "send_at": "in 2 hours"}
         made = {
             "webhooks": await self.client.post("/v1/webhooks", {"url": LISTENER}),
             "domains": await self.client.post("/v1/domains", {"name": "sender.example"}),

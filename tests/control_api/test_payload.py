@@ -20,7 +20,7 @@ from mta.core.event import JsonValue
 from mta.core.json_text import encode
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-MINIMAL: dict[str, Any] = {"from": "ann@sender.example", "to": "bob@example.net", "text": "Hi"}
+MINIMAL: dict[str, Any] = {"from": "ant@sender.example", "to": "bee@example.net", "text": "Hi"}
 
 
 def parse(**fields: Any) -> Email:
@@ -43,10 +43,10 @@ def shown(mailboxes: Any) -> list[tuple[str, str]]:
     ("value", "expected"),
     [
         ("a@b.example", [("", "a@b.example")]),
-        ("Ann <a@b.example>", [("Ann", "a@b.example")]),
+        ("Ant <a@b.example>", [("Ant", "a@b.example")]),
         (["a@b.example"], [("", "a@b.example")]),
         ({"email": "a@b.example"}, [("", "a@b.example")]),
-        ({"email": "a@b.example", "name": "Ann, Sr."}, [("Ann, Sr.", "a@b.example")]),
+        ({"email": "a@b.example", "name": "Ant, Sr."}, [("Ant, Sr.", "a@b.example")]),
         ({"email": "a@b.example", "name": None}, [("", "a@b.example")]),
         (
             ["a@b.example", {"email": "c@d.example", "name": "C"}],
@@ -63,7 +63,7 @@ def test_addresses_in_all_forms(value: JsonValue, expected: list[tuple[str, str]
 
 def test_minimal_email_has_defaults() -> None:
     email = parse()
-    assert shown([email.from_]) == [("", "ann@sender.example")]
+    assert shown([email.from_]) == [("", "ant@sender.example")]
     assert (email.subject, email.text, email.html) == ("", "Hi", None)
     assert email.priority is Priority.TRANSACTIONAL
     assert email.send_at is None

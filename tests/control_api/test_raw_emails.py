@@ -15,7 +15,7 @@ from storage.messages import EmailView
 from tests.control_api.conftest import Api
 from tests.support.asgi import Client, Reply
 
-HEADER = b"From: Ann <ann@sender.example>\r\nTo: Bob <bob@x.example>\r\nSubject: Hello\r\n"
+HEADER = b"From: Ant <ant@sender.example>\r\nTo: Bee <bee@x.example>\r\nSubject: Hello\r\n"
 MESSAGE = HEADER + b"\r\n..Hi\r\n"
 
 
@@ -119,7 +119,7 @@ class TestEnvelope:
     @pytest.mark.parametrize(
         ("query", "expected"),
         [
-            ("", "ann@sender.example"),
+            ("", "ant@sender.example"),
             ("?mail_from=bounce%2Bx@sender.example", "bounce+x@sender.example"),
             ("?mail_from=", ""),
             ("?mail_from=%3C%3E", ""),
@@ -131,7 +131,7 @@ class TestEnvelope:
     async def test_given_recipients_replace_those_of_the_header(self, api: Api) -> None:
         email = view(api, await post(api, MESSAGE, "?rcpt_to=x@y.example&rcpt_to=z@y.example"))
         assert [one.address for one in email.recipients] == ["x@y.example", "z@y.example"]
-        assert email.to == ("Bob <bob@x.example>",)
+        assert email.to == ("Bee <bee@x.example>",)
 
     async def test_all_addressees_of_a_long_list(self, api: Api) -> None:
         to = b",\r\n ".join(b"u%d@x.example" % number for number in range(500))
@@ -205,7 +205,7 @@ class TestJson:
             ({"mail_from": "x"}, "mail_from"),
             ({"mail_from": ["a@b.example"]}, "mail_from"),
             ({"rcpt_to": "a@b.example"}, "rcpt_to"),
-            ({"rcpt_to": ["Ann <a@b.example>"]}, "rcpt_to[0]"),
+            ({"rcpt_to": ["Ant <a@b.example>"]}, "rcpt_to[0]"),
             ({"html": "x"}, "html"),
         ],
     )
@@ -250,10 +250,10 @@ async def test_an_unsubscribe_offer_as_over_smtp(api: Api) -> None:
 async def test_a_suppressed_recipient_is_no_error(api: Api) -> None:
     api.database.write_now(
         lambda db: suppressions.add(
-            db, tenant_id=1, key="bob@x.example", address="b", reason="manual", now=api.clock.now
+            db, tenant_id=1, key="bee@x.example", address="b", reason="manual", now=api.clock.now
         )
     )
-    both = await post(api, MESSAGE, "?rcpt_to=bob@x.example&rcpt_to=eve@x.example")
+    both = await post(api, MESSAGE, "?rcpt_to=bee@x.example&rcpt_to=elk@x.example")
     assert both.json["status"] == "queued"
     only = await post(api, MESSAGE)
     assert only.json["status"] == "suppressed"

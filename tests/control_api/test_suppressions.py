@@ -35,11 +35,11 @@ def journal(api: Api) -> list[tuple[str, object]]:
 
 class TestOne:
     async def test_added_looked_at_and_deleted(self, api: Api) -> None:
-        made = await api.client.post(PATH, {"email": "Bob@EXAMPLE.net", "reason": "complaint"})
+        made = await api.client.post(PATH, {"email": "Bee@EXAMPLE.net", "reason": "complaint"})
         assert made.json | {"id": ""} == {
             "object": "suppression",
             "id": "",
-            "email": "Bob@example.net",
+            "email": "Bee@example.net",
             "reason": "complaint",
             "rule": None,
             "event_id": None,
@@ -47,33 +47,33 @@ class TestOne:
             "created_at": "2026-03-01T12:00:00.000Z",
             "expires_at": None,
         }
-        for name in ("Bob@example.NET", made.json["id"]):
+        for name in ("Bee@example.NET", made.json["id"]):
             assert (await api.client.get(f"{PATH}/{name}")).json == made.json
-        assert (await api.client.get(f"{PATH}/bob@example.net")).status == 404
-        gone = await api.client.delete(f"{PATH}/Bob@example.net")
+        assert (await api.client.get(f"{PATH}/bee@example.net")).status == 404
+        gone = await api.client.delete(f"{PATH}/Bee@example.net")
         assert gone.json == {
             "object": "suppression",
             "id": made.json["id"],
-            "email": "Bob@example.net",
+            "email": "Bee@example.net",
             "deleted": True,
         }
-        assert (await api.client.delete(f"{PATH}/Bob@example.net")).json["deleted"]
-        assert (await api.client.get(f"{PATH}/Bob@example.net")).status == 404
+        assert (await api.client.delete(f"{PATH}/Bee@example.net")).json["deleted"]
+        assert (await api.client.get(f"{PATH}/Bee@example.net")).status == 404
         assert journal(api) == [
-            ("suppression.added", "Bob@example.net"),
-            ("suppression.removed", "Bob@example.net"),
+            ("suppression.added", "Bee@example.net"),
+            ("suppression.removed", "Bee@example.net"),
         ]
         assert api.kicks == 2
 
     async def test_mail_to_it_becomes_an_event(self, api: Api) -> None:
-        await add(api, "bob@example.net")
-        sent = await api.client.post("/v1/emails", EMAIL | {"to": ["bob@example.net", "c@d.test"]})
+        await add(api, "bee@example.net")
+        sent = await api.client.post("/v1/emails", EMAIL | {"to": ["bee@example.net", "c@d.test"]})
         assert sent.status == 200
         assert ("email.suppressed", None) in journal(api)
 
     async def test_it_ends_when_told(self, api: Api) -> None:
-        await add(api, "bob@example.net", expires_at="2026-03-01T13:00:00Z")
-        assert await listed(api) == ["bob@example.net"]
+        await add(api, "bee@example.net", expires_at="2026-03-01T13:00:00Z")
+        assert await listed(api) == ["bee@example.net"]
         api.clock.advance(hours=1)
         assert await listed(api) == []
 

@@ -21,7 +21,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture
 async def page(api: Api) -> Api:
-    """An application with a public URL, a secret, and entry 1: mail to Bob."""
+    """An application with a public URL, a secret, and entry 1: mail to Bee."""
     made = api.with_settings(api=ApiSettings(public_url="https://mail.test"))
     made.database.write_now(
         lambda db: instance_secrets.ensure(db, entropy=lambda _: SECRET, now=made.clock.now)
@@ -36,7 +36,7 @@ def link(entry: int = 1, tenant_id: int = 1, scope: str = "", secret: bytes = SE
 
 
 def suppressed(api: Api) -> dict[str, str]:
-    keys = ["bob@example.net"]
+    keys = ["bee@example.net"]
     return api.database.read_now(lambda db: suppressions.lookup(db, 1, keys, api.clock.now))
 
 
@@ -70,8 +70,8 @@ async def test_l03_looking_changes_nothing(page: Api, method: str) -> None:
 async def test_one_click_acts(page: Api, kind: str, body: bytes) -> None:
     answer = await page.anonymous.request("POST", link(), body=body, headers={"content-type": kind})
     assert answer.status == 200
-    assert suppressed(page) == {"bob@example.net": "unsubscribe"}
-    assert b"bob@" not in answer.body
+    assert suppressed(page) == {"bee@example.net": "unsubscribe"}
+    assert b"bee@" not in answer.body
     again = await click(page, link())
     assert (again.status, again.body) == (200, answer.body)
     kinds = [e.kind.value for e in page.database.read_now(partial(events.read, after=0, limit=9))]
@@ -124,7 +124,7 @@ async def test_the_way_back_opens_no_other_door(page: Api) -> None:
     assert proof
     page.database.write_now(lambda db: db.execute("UPDATE suppressions SET reason = 'complaint'"))
     await click(page, link(), b"resubscribe=" + proof[1])
-    assert suppressed(page) == {"bob@example.net": "complaint"}
+    assert suppressed(page) == {"bee@example.net": "complaint"}
 
 
 async def test_of_one_list_only(page: Api) -> None:
@@ -146,7 +146,7 @@ async def test_a_link_outlives_its_mail(page: Api) -> None:
     )
     assert page.count("entries") == 0
     assert (await click(page, link())).status == 200
-    assert suppressed(page) == {"bob@example.net": "unsubscribe"}
+    assert suppressed(page) == {"bee@example.net": "unsubscribe"}
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class TestLists:
             "type": "email.queued",
             "created_at": "2026-03-01T12:00:00.000Z",
             "email_id": email_id,
-            "recipient": "ann@example.net",
+            "recipient": "ant@example.net",
             "status": "delivered",
             "attempts": 1,
             "next_attempt_at": None,

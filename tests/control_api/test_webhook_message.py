@@ -27,7 +27,7 @@ EVENT = JournalEntry(
     data={"attempt": 1, "code": 451, "text": "try later\nplease"},
     tags=(("kind", "invoice"),),
     metadata={"order": 7},
-    from_="ann@sender.example",
+    from_="ant@sender.example",
     subject="Grüße",
     message_id="<em_1@sender.example>",
 )
@@ -40,7 +40,7 @@ def test_body() -> None:
         "data": {
             "email_id": "em_1",
             "message_id": "<em_1@sender.example>",
-            "from": "ann@sender.example",
+            "from": "ant@sender.example",
             "to": ["böb@example.net"],
             "recipient": "böb@example.net",
             "recipient_id": "dl_1",

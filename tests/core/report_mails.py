@@ -19,7 +19,7 @@ def dsn(*groups: str, text: str = "See below.", subject: str = "Delivery Status"
         f"--b=1\nContent-Type: text/plain\n\n{text}\n"
         f"--b=1\nContent-Type: message/delivery-status\n\n{status}\n"
         "--b=1\nContent-Type: message/rfc822\n\n"
-        "From: list@sender.test\nTo: ann@there.test\nMessage-ID: <1@sender.test>\n\nhello\n"
+        "From: list@sender.test\nTo: ant@there.test\nMessage-ID: <1@sender.test>\n\nhello\n"
         "--b=1--\n"
     ).encode()
 
@@ -42,8 +42,8 @@ be delivered to one or more recipients. It's attached below.
 
 For further assistance, please send mail to postmaster.
 
-<ann@there.test>: host mx.there.test[192.0.2.1] said: 550 5.1.1
-    <ann@there.test>: Recipient address rejected: User unknown in virtual
+<ant@there.test>: host mx.there.test[192.0.2.1] said: 550 5.1.1
+    <ant@there.test>: Recipient address rejected: User unknown in virtual
     mailbox table (in reply to RCPT TO command)
 """
 
@@ -52,17 +52,17 @@ EXIM = """This message was created automatically by mail delivery software.
 A message that you sent could not be delivered to one or more of its
 recipients. This is a permanent error. The following address(es) failed:
 
-  ann@there.test
+  ant@there.test
     host mx.there.test [192.0.2.1]
-    SMTP error from remote mail server after RCPT TO:<ann@there.test>:
+    SMTP error from remote mail server after RCPT TO:<ant@there.test>:
     552 5.2.2 The mailbox is over its quota
-  bob@there.test
+  bee@there.test
     Unrouteable address
 
 ------ This is a copy of the message, including all the headers. ------
 
 From: list@sender.test
-To: eve@there.test
+To: elk@there.test
 """
 
 EXIM_WARNING = """This message was created automatically by mail delivery software.
@@ -71,7 +71,7 @@ recipients after more than 24 hours on the queue on mx.relay.test.
 
 The address to which the message has not yet been delivered is:
 
-  ann@there.test
+  ant@there.test
     host mx.there.test [192.0.2.1]: 451 4.7.1 Greylisting in action, please come back later
 
 No action is required on your part. Delivery attempts will continue for
@@ -82,7 +82,7 @@ QMAIL = """Hi. This is the qmail-send program at mx.relay.test.
 I'm afraid I wasn't able to deliver your message to the following addresses.
 This is a permanent error; I've given up. Sorry it didn't work out.
 
-<ann@there.test>:
+<ant@there.test>:
 192.0.2.1 does not like recipient.
 Remote host said: 550 no such user
 Giving up on 192.0.2.1.
@@ -90,30 +90,30 @@ Giving up on 192.0.2.1.
 --- Below this line is a copy of the message.
 
 Return-Path: <list@sender.test>
-To: <eve@there.test>
+To: <elk@there.test>
 """
 
 SENDMAIL = """The original message was received at Thu, 1 Jan 2030 00:00:00 GMT
 from localhost [127.0.0.1]
 
    ----- The following addresses had permanent fatal errors -----
-<ann@there.test>
-    (reason: 550 5.1.1 <ann@there.test>... User unknown)
+<ant@there.test>
+    (reason: 550 5.1.1 <ant@there.test>... User unknown)
 
    ----- Transcript of session follows -----
 ... while talking to mx.there.test.:
->>> RCPT To:<ann@there.test>
-<<< 550 5.1.1 <ann@there.test>... User unknown
-550 5.1.1 <ann@there.test>... User unknown
+>>> RCPT To:<ant@there.test>
+<<< 550 5.1.1 <ant@there.test>... User unknown
+550 5.1.1 <ant@there.test>... User unknown
 """
 
 OLD_SENDMAIL = """   ----- Transcript of session follows -----
 While talking to mx.there.test:
->>> RCPT To:<ann@there.test>
-<<< 550 <ann@there.test>... User unknown
-550 <ann@there.test>... User unknown
+>>> RCPT To:<ant@there.test>
+<<< 550 <ant@there.test>... User unknown
+550 <ant@there.test>... User unknown
 550 nowhere.test (smtp)... 550 Host unknown
-554 <bob@nowhere.test>... 550 Host unknown (Authoritative answer from name server)
+554 <bee@nowhere.test>... 550 Host unknown (Authoritative answer from name server)
 
    ----- Unsent message follows -----
 From: list@sender.test
@@ -127,7 +127,7 @@ EXCHANGE = """Your message
 
 did not reach the following recipient(s):
 
-ann@there.test on Thu, 1 Jan 2030 00:00:00 -0000
+ant@there.test on Thu, 1 Jan 2030 00:00:00 -0000
     The recipient name is not recognized
 	The MTS-ID of the original message is: c=us;a= ;p=There
     MSEXCH:IMS:There:HQ:MAIL 0 (000C05A6) Unknown Recipient
@@ -139,39 +139,39 @@ DOMINO = """Your message
 
 was not delivered to:
 
-  ann@there.test
+  ant@there.test
 
 because:
 
-  User ann (ann@there.test) not listed in Domino Directory
+  User ant (ant@there.test) not listed in Domino Directory
 """
 
 GROUPWISE = """The message that you sent was undeliverable to the following:
-	ann@there.test (mailbox is full)
+	ant@there.test (mailbox is full)
 
 Possibly truncated original message follows:
 """
 
 YAHOO = """Sorry, we were unable to deliver your message to the following address.
 
-<ann@there.test>:
+<ant@there.test>:
 Remote host said:
 554 5.7.9 Message not accepted for policy reasons. See https://senders.yahooinc.com/error-codes
 
 --- Below this line is a copy of the message.
-To: eve@there.test
+To: elk@there.test
 """
 
-IMAIL = """Unknown user: ann@there.test
+IMAIL = """Unknown user: ant@there.test
 
 Original message follows.
 
-To: eve@there.test
+To: elk@there.test
 """
 
 GMAIL = """** Message blocked **
 
-Your message to ann@there.test has been blocked. See technical details below.
+Your message to ant@there.test has been blocked. See technical details below.
 
 The response was:
 550 5.7.26 Unauthenticated email from sender.test is not accepted due to domain's DMARC policy.
@@ -180,5 +180,5 @@ The response was:
 JAPANESE = """このメールは自動送信です。
 次のあて先へのメッセージはエラーのため送信できませんでした。
 
-<ann@there.test>: 550 5.1.1 宛先不明です
+<ant@there.test>: 550 5.1.1 宛先不明です
 """

@@ -8,7 +8,7 @@ from mta.core.arf import Feedback, read_feedback
 from mta.core.mime_reader import read_mail
 from tests.core.report_mails import feedback
 
-ANN = "ann@there.test"
+ANT = "ant@there.test"
 ABUSE = "Feedback-Type: abuse\nUser-Agent: X/1\nVersion: 1"
 
 
@@ -19,11 +19,11 @@ def read(data: bytes) -> Feedback | None:
 @pytest.mark.parametrize(
     ("machine", "original", "expected"),
     [
-        (ABUSE, f"To: Ann <{ANN}>", Feedback("abuse", (ANN,))),
-        (f"{ABUSE}\nOriginal-Rcpt-To: <{ANN}>", "To: x@y.test", Feedback("abuse", (ANN,))),
-        (f"{ABUSE}\nRemoval-Recipient: {ANN}", "To: x@y.test", Feedback("abuse", (ANN,))),
-        (ABUSE, f"X-HmXmrOriginalRecipient: {ANN}\nTo: x@y.test", Feedback("abuse", (ANN,))),
-        (ABUSE, f"To: <undisclosed>\nDelivered-To: {ANN}", Feedback("abuse", (ANN,))),
+        (ABUSE, f"To: Ant <{ANT}>", Feedback("abuse", (ANT,))),
+        (f"{ABUSE}\nOriginal-Rcpt-To: <{ANT}>", "To: x@y.test", Feedback("abuse", (ANT,))),
+        (f"{ABUSE}\nRemoval-Recipient: {ANT}", "To: x@y.test", Feedback("abuse", (ANT,))),
+        (ABUSE, f"X-HmXmrOriginalRecipient: {ANT}\nTo: x@y.test", Feedback("abuse", (ANT,))),
+        (ABUSE, f"To: <undisclosed>\nDelivered-To: {ANT}", Feedback("abuse", (ANT,))),
         (ABUSE, "To: undisclosed-recipients:;", Feedback("abuse", ())),
         ("Feedback-Type: Auth-Failure", "To: a", Feedback("auth-failure", ())),
         ("Feedback-Type: not-spam", "To: a", Feedback("not-spam", ())),
@@ -36,16 +36,16 @@ def test_feedback_reports(machine: str, original: str, expected: Feedback) -> No
 
 
 def test_a_report_without_the_feedback_part() -> None:
-    data = feedback(ABUSE, f"X-HmXmrOriginalRecipient: {ANN}").replace(
+    data = feedback(ABUSE, f"X-HmXmrOriginalRecipient: {ANT}").replace(
         b"multipart/report; report-type=feedback-report", b"multipart/mixed"
     )
     cut = data.replace(b"Content-Type: message/feedback-report", b"Content-Type: x/y")
-    assert read(cut) == Feedback("abuse", (ANN,))
+    assert read(cut) == Feedback("abuse", (ANT,))
 
 
 def test_feedback_fields_in_plain_text() -> None:
-    data = feedback(ABUSE, f"To: {ANN}").replace(b"message/feedback-report", b"text/plain")
-    assert read(data) == Feedback("abuse", (ANN,))
+    data = feedback(ABUSE, f"To: {ANT}").replace(b"message/feedback-report", b"text/plain")
+    assert read(data) == Feedback("abuse", (ANT,))
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_reports_in_words_only(text: str, kind: str) -> None:
 
 
 def test_an_opt_out_in_the_subject() -> None:
-    report = read(feedback("Version: 1", f"To: {ANN}", subject="Opt-out request"))
-    assert report == Feedback("opt-out", (ANN,))
+    report = read(feedback("Version: 1", f"To: {ANT}", subject="Opt-out request"))
+    assert report == Feedback("opt-out", (ANT,))
 
 
 @pytest.mark.parametrize(

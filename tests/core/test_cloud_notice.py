@@ -12,14 +12,14 @@ from mta.core.cloud_notice import CloudNotice, read_cloud_notice
 from mta.core.dsn import Action
 from mta.core.report import ReportKind, read_report
 
-ANN = "ann@there.test"
+ANT = "ant@there.test"
 BOUNCE: dict[str, Any] = {
     "notificationType": "Bounce",
     "bounce": {
         "bounceType": "Permanent",
         "bouncedRecipients": [
             {
-                "emailAddress": ANN,
+                "emailAddress": ANT,
                 "action": "failed",
                 "status": "5.1.1",
                 "diagnosticCode": "smtp; 550 5.1.1 user unknown",
@@ -30,7 +30,7 @@ BOUNCE: dict[str, Any] = {
 COMPLAINT: dict[str, Any] = {
     "eventType": "Complaint",
     "complaint": {
-        "complainedRecipients": [{"emailAddress": ANN}],
+        "complainedRecipients": [{"emailAddress": ANT}],
         "complaintFeedbackType": "abuse",
     },
 }
@@ -47,18 +47,18 @@ def test_a_bounce() -> None:
     report = read_report(mail(BOUNCE), shipped())
     assert report.kind is ReportKind.BOUNCE
     [recipient] = report.recipients
-    assert (recipient.address, recipient.status) == (ANN, "5.1.1")
+    assert (recipient.address, recipient.status) == (ANT, "5.1.1")
     assert recipient.is_hard
 
 
 def test_a_complaint() -> None:
     report = read_report(mail(COMPLAINT), shipped())
     assert (report.kind, report.feedback_type) == (ReportKind.ARF, "abuse")
-    assert [recipient.address for recipient in report.recipients] == [ANN]
+    assert [recipient.address for recipient in report.recipients] == [ANT]
 
 
 def test_a_delivery_is_no_bounce() -> None:
-    delivered = {"notificationType": "Delivery", "delivery": {"recipients": [ANN]}}
+    delivered = {"notificationType": "Delivery", "delivery": {"recipients": [ANT]}}
     notice = read_cloud_notice(json.dumps(delivered))
     assert notice is not None
     assert notice.statuses[0].action is Action.DELIVERED

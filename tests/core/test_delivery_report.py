@@ -22,9 +22,9 @@ from mta.core.loops import may_answer
 from mta.core.reply import Reply
 
 NOW = datetime(2030, 1, 1, 9, 30, tzinfo=UTC)
-HEADER = b"From: ann@example.com\r\nMessage-ID: <m@example.com>\r\nSubject: Lunch\r\n"
+HEADER = b"From: ant@example.com\r\nMessage-ID: <m@example.com>\r\nSubject: Lunch\r\n"
 FAILED = RecipientReport(
-    recipient=Recipient(parse_address("bob@there.example"), orcpt="rfc822;bob@there.example"),
+    recipient=Recipient(parse_address("bee@there.example"), orcpt="rfc822;bee@there.example"),
     action=Action.FAILED,
     status="5.1.1",
     reply=Reply(550, "5.1.1", "No such user"),
@@ -33,13 +33,13 @@ FAILED = RecipientReport(
 )
 REPORT = Report(
     hostname="mail.example.com",
-    to=parse_address("ann@example.com"),
+    to=parse_address("ant@example.com"),
     date=NOW,
     message_id="<1@mail.example.com>",
     recipients=(FAILED,),
     arrived_at=NOW - timedelta(hours=1),
     header=HEADER,
-    body=b"Hello Bob\r\n",
+    body=b"Hello Bee\r\n",
     ret="FULL",
     envid="QQ314",
 )
@@ -80,7 +80,7 @@ def test_header() -> None:
     header, _ = split_header(composed())
     assert header.startswith(
         b"From: Mail Delivery System <postmaster@mail.example.com>\r\n"
-        b"To: ann@example.com\r\n"
+        b"To: ant@example.com\r\n"
         b"Subject: Your mail could not be delivered\r\n"
         b"Date: Tue, 01 Jan 2030 09:30:00 +0000\r\n"
         b"Message-ID: <1@mail.example.com>\r\n"
@@ -101,8 +101,8 @@ def test_the_three_parts() -> None:
     assert "550 5.1.1 No such user" in part(message, 0).get_content()
     mail, recipient = part(message, 1).get_payload()
     assert mail["Original-Envelope-Id"] == "QQ314"
-    assert recipient["Final-Recipient"] == "rfc822; bob@there.example"
-    assert recipient["Original-Recipient"] == "rfc822; bob@there.example"
+    assert recipient["Final-Recipient"] == "rfc822; bee@there.example"
+    assert recipient["Original-Recipient"] == "rfc822; bee@there.example"
     assert part(part(message, 2), 0)["Subject"] == "Lunch"
 
 

@@ -17,7 +17,7 @@ from mta.core.reply import Reply
 
 NOW = datetime(2030, 1, 1, 9, 30, tzinfo=UTC)
 FAILED = RecipientReport(
-    recipient=Recipient(parse_address("bob@there.example")),
+    recipient=Recipient(parse_address("bee@there.example")),
     action=Action.FAILED,
     status="5.1.1",
     reply=Reply(550, "5.1.1", "No such user\nCheck the address"),
@@ -25,7 +25,7 @@ FAILED = RecipientReport(
 )
 REPORT = Report(
     hostname="mail.example.com",
-    to=parse_address("ann@example.com"),
+    to=parse_address("ant@example.com"),
     date=NOW,
     message_id="<1@mail.example.com>",
     recipients=(FAILED,),
@@ -43,7 +43,7 @@ def test_a_failure() -> None:
     assert text() == (
         "This is the mail server mail.example.com.\n"
         "\n"
-        "Your mail to <bob@there.example> could not be delivered.\n"
+        "Your mail to <bee@there.example> could not be delivered.\n"
         "\n"
         "The server mx.there.example said:\n"
         "\n"
@@ -74,7 +74,7 @@ def test_a_failure() -> None:
         ({"action": Action.DELAYED, "retry_until": NOW}, "follow until 2030-01-01 09:30\nUTC."),
         ({"action": Action.RELAYED}, "which does not report what becomes of it."),
         ({"action": Action.RELAYED, "host": ""}, "passed on to a server, which"),
-        ({"action": Action.DELIVERED}, "<bob@there.example> was delivered."),
+        ({"action": Action.DELIVERED}, "<bee@there.example> was delivered."),
         ({"action": Action.EXPANDED}, "members of the list"),
     ],
 )

@@ -20,16 +20,16 @@ from mta.core.address import parse_address
 from mta.core.mime import Attachment, Draft, Mailbox, compose
 from mta.core.mime_parts import base64_lines
 
-ANN = Mailbox("Ann", parse_address("ann@example.com"))
-BOB = Mailbox("", parse_address("bob@there.example"))
+ANT = Mailbox("Ant", parse_address("ant@example.com"))
+BEE = Mailbox("", parse_address("bee@there.example"))
 DRAFT = Draft(
-    from_=ANN,
-    to=(BOB,),
+    from_=ANT,
+    to=(BEE,),
     cc=(),
     bcc=(),
     reply_to=(),
     subject="Lunch",
-    text="Hello Bob",
+    text="Hello Bee",
     html=None,
     headers=(),
     attachments=(),
@@ -70,8 +70,8 @@ def shape(message: EmailMessage) -> object:
 
 def test_the_smallest_message_byte_for_byte() -> None:
     assert composed() == (
-        b"From: Ann <ann@example.com>\r\n"
-        b"To: bob@there.example\r\n"
+        b"From: Ant <ant@example.com>\r\n"
+        b"To: bee@there.example\r\n"
         b"Subject: Lunch\r\n"
         b"Date: Sun, 01 Mar 2026 12:00:05 +0000\r\n"
         b"Message-ID: <1@example.com>\r\n"
@@ -79,7 +79,7 @@ def test_the_smallest_message_byte_for_byte() -> None:
         b"Content-Type: text/plain; charset=utf-8\r\n"
         b"Content-Transfer-Encoding: 7bit\r\n"
         b"\r\n"
-        b"Hello Bob\r\n"
+        b"Hello Bee\r\n"
     )
 
 
@@ -88,10 +88,10 @@ def test_everything_at_once() -> None:
     message = parsed(
         composed(
             from_=zoe,
-            to=(ANN, BOB),
+            to=(ANT, BEE),
             cc=(zoe,),
             bcc=(Mailbox("Secret", parse_address("secret@there.example")),),
-            reply_to=(BOB, ANN),
+            reply_to=(BEE, ANT),
             subject="Grüße",
             html="<p>Hello</p>",
             headers=(("X-Campaign", "Frühling"), ("List-Unsubscribe", "<https://example.com/u>")),
@@ -104,8 +104,8 @@ def test_everything_at_once() -> None:
     ]
     sender = message["From"].addresses[0]
     assert (sender.display_name, sender.addr_spec) == ("Zoë, Ltd.", "zoe@xn--exmple-cua.com")
-    assert str(message["To"]) == "Ann <ann@example.com>, bob@there.example"
-    assert str(message["Reply-To"]) == "bob@there.example, Ann <ann@example.com>"
+    assert str(message["To"]) == "Ant <ant@example.com>, bee@there.example"
+    assert str(message["Reply-To"]) == "bee@there.example, Ant <ant@example.com>"
     assert message["Subject"] == "Grüße"
     assert message["Date"].datetime == DRAFT.date.astimezone(UTC)
     assert message["X-Campaign"] == "Frühling"
@@ -209,11 +209,11 @@ def test_subjects_come_back(subject: str) -> None:
 
 @given(LINE_SAFE)
 def test_display_names_come_back(name: str) -> None:
-    data = composed(from_=replace(ANN, name=name))
+    data = composed(from_=replace(ANT, name=name))
     assert data.isascii()
     sender = parsed(data)["From"]
     assert isinstance(sender, AddressHeader)
-    assert [address.addr_spec for address in sender.addresses] == ["ann@example.com"]
+    assert [address.addr_spec for address in sender.addresses] == ["ant@example.com"]
     phrase, _ = parseaddr(email.message_from_bytes(data)["From"].replace("\r\n", ""))
     assert str(make_header(decode_header(phrase))) == name.strip(" ")
 

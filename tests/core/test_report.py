@@ -11,8 +11,8 @@ from mta.core.reported import ReportedRecipient
 from tests.core import report_mails as mails
 from tests.core.report_mails import DAEMON, dsn, feedback, notice
 
-ANN = "ann@there.test"
-FAILED = f"Final-Recipient: rfc822; {ANN}\nAction: failed\nStatus: 5.0.0\n"
+ANT = "ant@there.test"
+FAILED = f"Final-Recipient: rfc822; {ANT}\nAction: failed\nStatus: 5.0.0\n"
 
 
 def read(data: bytes) -> Report:
@@ -43,7 +43,7 @@ def only(data: bytes) -> ReportedRecipient:
 )
 def test_notices_of_many_systems(text: str, kind: str, status: str) -> None:
     recipient = only(notice(text))
-    assert (recipient.address, recipient.status) == (ANN, status)
+    assert (recipient.address, recipient.status) == (ANT, status)
     assert recipient.bounce_class.value == kind
     assert recipient.is_permanent
     assert recipient.is_hard is (kind == "bad_mailbox")
@@ -51,18 +51,18 @@ def test_notices_of_many_systems(text: str, kind: str, status: str) -> None:
 
 def test_each_recipient_of_a_notice_has_its_own_reason() -> None:
     found = {r.address: r.bounce_class.value for r in read(notice(mails.EXIM)).recipients}
-    assert found == {ANN: "mailbox_full", "bob@there.test": "bad_domain"}
+    assert found == {ANT: "mailbox_full", "bee@there.test": "bad_domain"}
 
 
 def test_a_transcript_names_its_recipients() -> None:
     found = {r.address: r.bounce_class.value for r in read(notice(mails.OLD_SENDMAIL)).recipients}
-    assert found == {ANN: "bad_mailbox", "bob@nowhere.test": "bad_domain"}
+    assert found == {ANT: "bad_mailbox", "bee@nowhere.test": "bad_domain"}
 
 
 def test_a_notice_within_html() -> None:
-    html = f"<html><p>Delivery failed to</p><p>&lt;{ANN}&gt;: 550 5.1.1 user unknown</p></html>"
+    html = f"<html><p>Delivery failed to</p><p>&lt;{ANT}&gt;: 550 5.1.1 user unknown</p></html>"
     data = notice(html, header=f"{DAEMON}Content-Type: text/html\n")
-    assert only(data).address == ANN
+    assert only(data).address == ANT
 
 
 def test_whom_to_ask_for_help_did_not_bounce_unless_it_did() -> None:
@@ -71,21 +71,21 @@ def test_whom_to_ask_for_help_did_not_bounce_unless_it_did() -> None:
 
 
 def test_failed_recipients_in_the_header_count_first() -> None:
-    data = notice("It failed.", header=f"{DAEMON}X-Failed-Recipients: {ANN}, bob@there.test\n")
-    assert [r.address for r in read(data).recipients] == [ANN, "bob@there.test"]
+    data = notice("It failed.", header=f"{DAEMON}X-Failed-Recipients: {ANT}, bee@there.test\n")
+    assert [r.address for r in read(data).recipients] == [ANT, "bee@there.test"]
 
 
 def test_the_returned_mail_names_the_recipient_where_the_notice_does_not() -> None:
-    text = f"Your mail could not be delivered.\n\n--- Original message follows\n\nTo: {ANN}\n\nhi"
-    assert only(notice(text)).address == ANN
+    text = f"Your mail could not be delivered.\n\n--- Original message follows\n\nTo: {ANT}\n\nhi"
+    assert only(notice(text)).address == ANT
     assert read(notice(text.replace("To:", "List-Id: x\nTo:"))).kind is ReportKind.NONE
 
 
 def test_a_local_name_is_of_the_domain_that_reports() -> None:
     text = (
-        "Your mail to the following recipients could not be delivered because of recipients:\n\tann"
+        "Your mail to the following recipients could not be delivered because of recipients:\n\tant"
     )
-    assert only(notice(text)).address == "ann@mx.relay.test"
+    assert only(notice(text)).address == "ant@mx.relay.test"
 
 
 def test_a_delay_is_temporary_and_never_hard() -> None:
@@ -128,15 +128,15 @@ def test_delivery_status(diagnostic: str, kind: str, status: str) -> None:
 
 
 def test_the_text_for_people_helps_where_the_fields_say_nothing() -> None:
-    recipient = only(dsn(FAILED, text=f"<{ANN}>: 552 5.2.2 mailbox full"))
+    recipient = only(dsn(FAILED, text=f"<{ANT}>: 552 5.2.2 mailbox full"))
     assert (recipient.bounce_class.value, recipient.status) == ("mailbox_full", "5.2.2")
 
 
 def test_the_reply_behind_the_address_counts_where_the_fields_have_none() -> None:
     found = only(
         dsn(
-            "Final-Recipient: rfc822; ann@there.test\nAction: failed\nStatus: 5.0.0",
-            text="The following failed:\n\nann@there.test: 550 5.1.1 nobody has that name\n",
+            "Final-Recipient: rfc822; ant@there.test\nAction: failed\nStatus: 5.0.0",
+            text="The following failed:\n\nant@there.test: 550 5.1.1 nobody has that name\n",
         )
     )
     assert (found.bounce_class.value, found.status, found.is_hard) == ("bad_mailbox", "5.1.1", True)
@@ -146,7 +146,7 @@ def test_the_reply_behind_the_address_counts_where_the_fields_have_none() -> Non
 def test_the_transcript_has_the_rest_of_a_reply() -> None:
     found = only(
         dsn(
-            "Final-Recipient: rfc822; ann@there.test\nAction: failed\nStatus: 5.1.1\n"
+            "Final-Recipient: rfc822; ant@there.test\nAction: failed\nStatus: 5.1.1\n"
             "Diagnostic-Code: SMTP; 550-5.1.1 Dear sender,",
             text=">>> RCPT\n<<< 550-5.1.1 Dear sender,\n<<< 550 5.1.1 there is no mailbox\n"
             "<<< 452 4.2.2 mailbox full\n",
@@ -159,9 +159,9 @@ def test_the_transcript_has_the_rest_of_a_reply() -> None:
 def test_the_answer_to_another_recipient_says_nothing_about_this_one() -> None:
     found = only(
         dsn(
-            "Final-Recipient: rfc822; ann@there.test\nAction: failed\nStatus: 5.1.1\n"
+            "Final-Recipient: rfc822; ant@there.test\nAction: failed\nStatus: 5.1.1\n"
             "Diagnostic-Code: SMTP; 550 5.1.1 qwertz",
-            text="<ann@there.test>\n<<< 550 5.1.1 qwertz\n<<< 452 4.2.2 mailbox full\n",
+            text="<ant@there.test>\n<<< 550 5.1.1 qwertz\n<<< 452 4.2.2 mailbox full\n",
         )
     )
     assert (found.bounce_class.value, found.is_hard) == ("bad_mailbox", True)
@@ -170,8 +170,8 @@ def test_the_answer_to_another_recipient_says_nothing_about_this_one() -> None:
 def test_a_retry_time_that_ran_out_is_temporary_whatever_the_reporter_calls_it() -> None:
     found = only(
         dsn(
-            "Final-Recipient: rfc822; ann@there.test\nAction: failed\nStatus: 5.0.0",
-            text="ann@there.test\n  retry timeout exceeded\n",
+            "Final-Recipient: rfc822; ant@there.test\nAction: failed\nStatus: 5.0.0",
+            text="ant@there.test\n  retry timeout exceeded\n",
         )
     )
     assert (found.bounce_class.value, found.is_permanent) == ("expired", False)
@@ -179,24 +179,24 @@ def test_a_retry_time_that_ran_out_is_temporary_whatever_the_reporter_calls_it()
 
 def test_the_failed_recipient_may_stand_in_the_header_of_the_notice() -> None:
     text = (
-        "There was an error delivering your mail to <ann@there.test>.\n\n"
+        "There was an error delivering your mail to <ant@there.test>.\n\n"
         "mx.there.test did not like our RCPT TO:\n550 5.1.1 no such user\n\n"
         "Message headers follow.\n\nTo: readers@sender.test\n"
     )
-    found = only(notice(text, header=f"X-Original-To: <ann@there.test>\n{DAEMON}"))
-    assert (found.address, found.is_hard) == ("ann@there.test", True)
+    found = only(notice(text, header=f"X-Original-To: <ant@there.test>\n{DAEMON}"))
+    assert (found.address, found.is_hard) == ("ant@there.test", True)
 
 
 def test_an_unknown_user_after_the_data_is_no_reason_to_suppress() -> None:
-    text = f"<{ANN}>: 550 user unknown (in reply to end of DATA command)"
+    text = f"<{ANT}>: 550 user unknown (in reply to end of DATA command)"
     recipient = only(dsn(f"{FAILED}Diagnostic-Code: smtp; 550 user unknown", text=text))
     assert recipient.bounce_class.value == "filtered"
     assert recipient.is_hard is False
 
 
 def test_recipients_that_were_reached_are_left_out() -> None:
-    reached = "Final-Recipient: rfc822; bob@there.test\nAction: delivered\nStatus: 2.0.0\n"
-    assert only(dsn(FAILED, reached)).address == ANN
+    reached = "Final-Recipient: rfc822; bee@there.test\nAction: delivered\nStatus: 2.0.0\n"
+    assert only(dsn(FAILED, reached)).address == ANT
     assert read(dsn(reached)).kind is ReportKind.NONE
 
 
@@ -207,26 +207,26 @@ def test_the_returned_mail_is_named() -> None:
 
 
 def test_a_complaint() -> None:
-    report = read(feedback("Feedback-Type: abuse\nVersion: 1", f"To: <{ANN}>"))
+    report = read(feedback("Feedback-Type: abuse\nVersion: 1", f"To: <{ANT}>"))
     assert (report.kind, report.feedback_type) == (ReportKind.ARF, "abuse")
     [recipient] = report.recipients
-    assert (recipient.address, recipient.bounce_class.value) == (ANN, "feedback")
+    assert (recipient.address, recipient.bounce_class.value) == (ANT, "feedback")
     assert recipient.is_hard is None
 
 
 @pytest.mark.parametrize(
     ("header", "text"),
     [
-        ("From: ann@there.test\nSubject: Out of office: hello\n", "I am away."),
-        ("From: ann@there.test\nSubject: Abwesenheitsnotiz\n", "Ich bin nicht im Büro."),
-        ("From: ann@there.test\nSubject: Re: hello\nX-Autoreply: yes\n", "Could not be delivered"),
-        ("From: ann@there.test\nSubject: x\nAuto-Submitted: auto-replied\n", "Thank you"),
-        ("From: ann@there.test\nSubject: =?utf-8?q?R=C3=A9ponse_automatique?=\n", "x"),
+        ("From: ant@there.test\nSubject: Out of office: hello\n", "I am away."),
+        ("From: ant@there.test\nSubject: Abwesenheitsnotiz\n", "Ich bin nicht im Büro."),
+        ("From: ant@there.test\nSubject: Re: hello\nX-Autoreply: yes\n", "Could not be delivered"),
+        ("From: ant@there.test\nSubject: x\nAuto-Submitted: auto-replied\n", "Thank you"),
+        ("From: ant@there.test\nSubject: =?utf-8?q?R=C3=A9ponse_automatique?=\n", "x"),
         (
             "From: Boxbe <noreply@boxbe.test>\nSubject: hello (Action Required)\n",
             "on my guest list",
         ),
-        ("From: ann@there.test\nSubject: Please confirm your message\n", "Click to deliver"),
+        ("From: ant@there.test\nSubject: Please confirm your message\n", "Click to deliver"),
     ],
 )
 def test_automatic_replies_are_no_bounces(header: str, text: str) -> None:
@@ -236,7 +236,7 @@ def test_automatic_replies_are_no_bounces(header: str, text: str) -> None:
 
 
 def test_a_challenge_sent_as_a_delivery_status_is_no_bounce() -> None:
-    group = f"Final-Recipient: rfc822; {ANN}\nAction: failed\nStatus: 5.7.1\n"
+    group = f"Final-Recipient: rfc822; {ANT}\nAction: failed\nStatus: 5.7.1\n"
     data = dsn(group, text="x", subject="Boxbe: add yourself to my guest list")
     assert read(data).kind is ReportKind.AUTOREPLY
 
@@ -244,15 +244,15 @@ def test_a_challenge_sent_as_a_delivery_status_is_no_bounce() -> None:
 @pytest.mark.parametrize(
     ("subject", "text"),
     [
-        ("Your parcel", "Your parcel could not be delivered to ann@there.test. Call us."),
-        ("Re: Undelivered Mail", "I read that your mail was returned. Mine is ann@there.test."),
-        ("hello", "550 5.1.1 is what ann@there.test told me: user unknown"),
+        ("Your parcel", "Your parcel could not be delivered to ant@there.test. Call us."),
+        ("Re: Undelivered Mail", "I read that your mail was returned. Mine is ant@there.test."),
+        ("hello", "550 5.1.1 is what ant@there.test told me: user unknown"),
         ("Newsletter", "Read about bounces, spam and failure notices <news@there.test>"),
         ("", ""),
     ],
 )
 def test_ordinary_mail_is_nothing(subject: str, text: str) -> None:
-    header = "From: Eve <eve@there.test>\nTo: list@sender.test\nIn-Reply-To: <1@x.test>\n"
+    header = "From: Elk <elk@there.test>\nTo: list@sender.test\nIn-Reply-To: <1@x.test>\n"
     report = read(notice(text, subject=subject, header=header))
     assert report.kind is ReportKind.NONE
     assert not report.recipients
@@ -261,7 +261,7 @@ def test_ordinary_mail_is_nothing(subject: str, text: str) -> None:
 def test_a_forwarded_bounce_is_not_a_bounce() -> None:
     inner = dsn(FAILED).decode()
     data = (
-        "From: eve@there.test\nTo: list@sender.test\nSubject: Fwd: look at this\n"
+        "From: elk@there.test\nTo: list@sender.test\nSubject: Fwd: look at this\n"
         f"Content-Type: multipart/mixed; boundary=o\n\n--o\n\nsee\n--o\n"
         f"Content-Type: message/rfc822\n\n{inner}\n--o--\n"
     )

@@ -13,8 +13,8 @@ from mta.core.report import Report, read_report
 from tests.core import report_mails as mails
 
 GOOD = [
-    mails.dsn("Final-Recipient: rfc822; ann@there.test\nAction: failed\nStatus: 5.1.1"),
-    mails.feedback("Feedback-Type: abuse", "To: ann@there.test"),
+    mails.dsn("Final-Recipient: rfc822; ant@there.test\nAction: failed\nStatus: 5.1.1"),
+    mails.feedback("Feedback-Type: abuse", "To: ant@there.test"),
     mails.notice(mails.EXIM),
     mails.notice(mails.SENDMAIL),
     mails.notice(mails.GROUPWISE),
@@ -29,12 +29,12 @@ PIECES = [
     b"Content-Type: message/rfc822\n",
     b"Content-Transfer-Encoding: base64\n",
     b"Content-Type: text/html\n",
-    b"Final-Recipient: rfc822; ann@there.test\n",
+    b"Final-Recipient: rfc822; ant@there.test\n",
     b"Action: failed\n",
     b"Feedback-Type: abuse\n",
     b"From: MAILER-DAEMON@there.test\n",
     b"could not be delivered to the following recipients:\n",
-    b"<ann@there.test>: 550 5.1.1 user unknown\n",
+    b"<ant@there.test>: 550 5.1.1 user unknown\n",
     b"----- Original message -----\n",
     b"\x1b$B\xff\x00=?utf-8?q?=\n",
 ]

@@ -27,7 +27,7 @@ SANDBOX = DEFAULT_DOMAIN
         ("soft-bounced@sandbox.test", Bounced),
         ("deferred@sandbox.test", Deferred),
         ("anybody@sandbox.test", Bounced),
-        ("ann@example.net", Delivered),  # of a test key
+        ("ant@example.net", Delivered),  # of a test key
         ("bounced@example.net", Delivered),
     ],
 )

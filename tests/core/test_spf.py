@@ -74,7 +74,7 @@ def answers(texts: Mapping[str, str]) -> Zone:
 
 
 def check(texts: Mapping[str, str], address: str = "192.0.2.1") -> Verdict:
-    sender = Sender(address, "ann@a.test", "mta.a.test")
+    sender = Sender(address, "ant@a.test", "mta.a.test")
     return conclude(check_host(sender, "a.test"), answers(texts))
 
 
@@ -99,7 +99,7 @@ def test_the_third_name_without_address_is_an_error() -> None:
 
 def test_a_dns_that_does_not_answer_is_not_a_missing_record() -> None:
     zone = Zone({"a.test": [("TIMEOUT", None)]})
-    sender = Sender("192.0.2.1", "ann@a.test", "mta.a.test")
+    sender = Sender("192.0.2.1", "ant@a.test", "mta.a.test")
     assert conclude(check_host(sender, "a.test"), zone).result is SpfResult.TEMPERROR
 
 

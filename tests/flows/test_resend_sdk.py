@@ -19,7 +19,7 @@ from tests.support.receiver import Receiver
 resend: Any = pytest.importorskip("resend")
 
 PARAMS = {
-    "from": "Ann <a@sender.test>",
+    "from": "Ant <a@sender.test>",
     "to": ["b@dest.test"],
     "subject": "From the SDK",
     "html": "<p>Hi</p>",

@@ -30,7 +30,7 @@ async def test_mail_of_a_test_key_lives_a_whole_life_and_never_leaves(tmp_path: 
         hook = await engine.call("POST", "/v1/webhooks", {"url": endpoint.url})
         assert hook.status == 200, hook.body
         names = ("delivered", "bounced+1", "soft-bounced", "complained", "suppressed", "deferred")
-        to = [f"{name}@sandbox.test" for name in names] + ["ann@example.net"]
+        to = [f"{name}@sandbox.test" for name in names] + ["ant@example.net"]
         sent = await engine.call("POST", "/v1/emails", {**EMAIL, "to": to})
         assert sent.status == 200, sent.body
         email = sent.body["id"]
@@ -47,7 +47,7 @@ async def test_mail_of_a_test_key_lives_a_whole_life_and_never_leaves(tmp_path: 
     assert {one["recipient"] for one in delivered} == {
         "delivered@sandbox.test",
         "complained@sandbox.test",
-        "ann@example.net",
+        "ant@example.net",
     }
     assert suppressed["data"]["reason"] == "sandbox"
     assert {"email.delivered", "email.bounced", "email.suppressed", "email.delayed"} <= set(hooked)

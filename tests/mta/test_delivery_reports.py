@@ -84,7 +84,7 @@ class Office:
         return [email.message_from_bytes(one.message.message.data or b"") for one in claimed]
 
 
-ANN = Recipient(parse_address("ann@example.net"), orcpt="rfc822;Ann+2Bx@example.net")
+ANT = Recipient(parse_address("ant@example.net"), orcpt="rfc822;Ant+2Bx@example.net")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def fields(report: email.message.Message) -> tuple[email.message.Message, email.
 
 
 async def test_a_failure_is_told_once(office: Office) -> None:
-    about = office.settle("bounced", ANN, tell="failed", envid="abc+2B1")
+    about = office.settle("bounced", ANT, tell="failed", envid="abc+2B1")
     [report] = await office.send()
     assert report["To"] == "app@sender.example"
     assert report["From"] == "Mail Delivery System <postmaster@mta.test>"
@@ -109,8 +109,8 @@ async def test_a_failure_is_told_once(office: Office) -> None:
     mail, recipient = fields(report)
     assert mail["Original-Envelope-Id"] == "abc+1"
     assert mail["Reporting-MTA"] == "dns; mta.test"
-    assert recipient["Original-Recipient"] == "rfc822; Ann+x@example.net"
-    assert recipient["Final-Recipient"] == "rfc822; ann@example.net"
+    assert recipient["Original-Recipient"] == "rfc822; Ant+x@example.net"
+    assert recipient["Final-Recipient"] == "rfc822; ant@example.net"
     assert (recipient["Action"], recipient["Status"]) == ("failed", "5.1.1")
     assert recipient["Diagnostic-Code"] == "smtp; 550 5.1.1 no such user"
     assert recipient["Remote-MTA"] == "dns; mx.example.net"
@@ -133,7 +133,7 @@ async def test_a_failure_is_told_once(office: Office) -> None:
 async def test_other_fates(
     office: Office, result: str, tell: str, action: str, status: str
 ) -> None:
-    office.settle(result, ANN, tell=tell)
+    office.settle(result, ANT, tell=tell)
     office.now = NOW + timedelta(minutes=1)  # a delay waits for other recipients
     [report] = await office.send()
     _, recipient = fields(report)
@@ -142,7 +142,7 @@ async def test_other_fates(
 
 
 async def test_a_delay_is_told_once(office: Office) -> None:
-    office.settle("deferred", ANN, tell="delayed")
+    office.settle("deferred", ANT, tell="delayed")
     office.now = NOW + timedelta(minutes=1)
     assert len(await office.send()) == 1
     entry = office.database.write_now(lambda db: builders.claim(db, at=builders.LATER))
@@ -152,19 +152,19 @@ async def test_a_delay_is_told_once(office: Office) -> None:
 
 
 async def test_all_recipients_are_in_one_report(office: Office) -> None:
-    bob = Recipient(parse_address("bob@example.net"))
-    office.settle("bounced", ANN, bob, tell="failed")
+    bee = Recipient(parse_address("bee@example.net"))
+    office.settle("bounced", ANT, bee, tell="failed")
     [report] = await office.send()
     status = report.get_payload()[1].get_payload()  # type: ignore[union-attr,index]
     assert [block["Final-Recipient"] for block in status[1:]] == [  # type: ignore[index]
-        "rfc822; ann@example.net",
-        "rfc822; bob@example.net",
+        "rfc822; ant@example.net",
+        "rfc822; bee@example.net",
     ]
 
 
 async def test_a_report_waits_for_the_other_recipients_a_while(office: Office) -> None:
-    bob = Recipient(parse_address("bob@elsewhere.net"))
-    office.settle("bounced", ANN, bob, tell="failed")
+    bee = Recipient(parse_address("bee@elsewhere.net"))
+    office.settle("bounced", ANT, bee, tell="failed")
     office.now = builders.NOW
     assert await office.send() == []
     office.now = builders.NOW + timedelta(minutes=1)
@@ -173,7 +173,7 @@ async def test_a_report_waits_for_the_other_recipients_a_while(office: Office) -
 
 @pytest.mark.parametrize(("ret", "is_whole"), [("FULL", True), ("HDRS", False), ("", False)])
 async def test_ret_is_honoured(office: Office, ret: str, is_whole: bool) -> None:
-    office.settle("bounced", ANN, tell="failed", ret=ret)
+    office.settle("bounced", ANT, tell="failed", ret=ret)
     [report] = await office.send()
     kind = report.get_payload()[2].get_content_type()  # type: ignore[union-attr,index]
     assert kind == ("message/rfc822" if is_whole else "text/rfc822-headers")
@@ -181,7 +181,7 @@ async def test_ret_is_honoured(office: Office, ret: str, is_whole: bool) -> None
 
 async def test_what_was_not_in_the_end_so_is_not_told(office: Office) -> None:
     """A sender who asked for success only hears nothing of an entry that bounced."""
-    office.settle("bounced", ANN, tell="relayed")
+    office.settle("bounced", ANT, tell="relayed")
     assert await office.send() == []
 
 
@@ -193,16 +193,16 @@ async def test_tenants_may_say_otherwise(
 ) -> None:
     office.reports = office.hire(replace(RULES, is_enabled=setting))
     office.database.write_now(lambda db: db.execute("UPDATE tenants SET dsn = ?", (tenant,)))
-    office.settle("bounced", ANN, tell="failed")
+    office.settle("bounced", ANT, tell="failed")
     assert len(await office.send()) == count
 
 
 async def test_mail_that_is_gone_ends_nothing(office: Office) -> None:
-    office.settle("bounced", ANN, tell="failed")
+    office.settle("bounced", ANT, tell="failed")
     office.database.write_now(lambda db: db.execute("DELETE FROM bodies"))
     [report] = await office.send()
     assert report["To"] == "app@sender.example"
-    office.settle("bounced", ANN, tell="failed")
+    office.settle("bounced", ANT, tell="failed")
     office.database.write_now(lambda db: db.execute("DELETE FROM entries"))
     office.now += timedelta(minutes=1)
     assert await office.send() == []
@@ -210,7 +210,7 @@ async def test_mail_that_is_gone_ends_nothing(office: Office) -> None:
 
 
 async def test_a_damaged_return_path_is_given_up(office: Office) -> None:
-    office.settle("bounced", ANN, tell="failed")
+    office.settle("bounced", ANT, tell="failed")
     office.database.write_now(lambda db: db.execute("UPDATE messages SET mail_from = 'x y'"))
     assert await office.send() == []
     assert office.database.read_now(delivery_reports.next_at) is None
@@ -220,7 +220,7 @@ async def test_the_task_sends_when_it_is_kicked(office: Office) -> None:
     sent = asyncio.Event()
     office.reports._on_accepted = sent.set
     task = asyncio.create_task(office.reports.run())
-    office.settle("bounced", ANN, tell="failed")
+    office.settle("bounced", ANT, tell="failed")
     office.reports.kick()
     async with asyncio.timeout(5):
         await sent.wait()

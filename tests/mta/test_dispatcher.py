@@ -80,9 +80,9 @@ def test_fifty_tarpits_leave_a_connection_for_a_good_site() -> None:
             fill(rig, f"tar{number}.test", 20)
         async with running(rig):
             await asyncio.sleep(60)
-            rig.add("ann@good.test")
+            rig.add("ant@good.test")
             await settle_down()
-            assert rig.store.state_of("ann@good.test") == "delivered"
+            assert rig.store.state_of("ant@good.test") == "delivered"
 
     virtual_time.run(story())
 
@@ -163,7 +163,7 @@ def test_connections_are_reused_and_closed_when_idle() -> None:
         site = rig.site("a.test")
         async with running(rig):
             for _ in range(10):
-                rig.add("ann@a.test")
+                rig.add("ant@a.test")
                 await asyncio.sleep(4)
             assert (site.connections, site.open) == (1, 1)
             await asyncio.sleep(1.1)
@@ -219,7 +219,7 @@ def test_an_idle_connection_gives_way_to_a_site_that_needs_one() -> None:
         rig = Rig(Limits(max_connections=2, idle_timeout=timedelta(hours=1)))
         async with running(rig):
             for domain in ("a.test", "b.test", "c.test"):
-                rig.add(f"ann@{domain}")
+                rig.add(f"ant@{domain}")
                 await asyncio.sleep(1)
             assert rig.store.states() == {"delivered": 3}
             assert (rig.site("a.test").open, rig.site("b.test").open) == (0, 1)
@@ -313,7 +313,7 @@ def test_a_refusal_at_the_door_is_settled_as_a_reply() -> None:
         rig = Rig()
         rig.site("a.test").door = closed(BUSY)
         async with running(rig):
-            rig.add("ann@a.test")
+            rig.add("ant@a.test")
             await settle_down()
             [(_, fate, attempt)] = rig.store.settled
             assert (fate.why, attempt.outcome) == (Why.REPLY, BUSY)
@@ -371,7 +371,7 @@ def test_sites_are_forgotten_when_unused() -> None:
         rig = Rig()
         async with running(rig):
             for number in range(1000):
-                rig.add(f"ann@d{number}.test")
+                rig.add(f"ant@d{number}.test")
                 await asyncio.sleep(10)
             assert len(rig.dispatcher._sites) < 300
 
@@ -384,7 +384,7 @@ def test_a_site_with_nothing_here_has_nothing_to_explain() -> None:
         async with running(rig):
             assert rig.dispatcher.explain("a.test") is None
             rig.site("a.test").door = closed(DOWN)
-            rig.add("ann@a.test")
+            rig.add("ant@a.test")
             await settle_down()
             view = rig.dispatcher.explain("a.test")
             assert (view.connections, view.waits_for.reason) == (0, Holding.EMPTY)

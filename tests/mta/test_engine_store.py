@@ -28,7 +28,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 async def test_start_frees_claims_and_knows_everything_so_far(database: Database) -> None:
     def work(connection: Connection) -> None:
-        builders.accept(connection, "ann@a.test", "bob@b.test")
+        builders.accept(connection, "ant@a.test", "bee@b.test")
         builders.claim(connection, "a.test")
         engine_state.suspend(connection, "b.test", LATER, Why.DNS, "timeout")
 
@@ -42,11 +42,11 @@ async def test_start_frees_claims_and_knows_everything_so_far(database: Database
 
 async def test_news_are_new_entries_and_directives(database: Database) -> None:
     store = EngineStore(database, "test")
-    database.write_now(lambda c: builders.accept(c, "ann@a.test"))
+    database.write_now(lambda c: builders.accept(c, "ant@a.test"))
     start = await store.begin(NOW)
 
     def work(connection: Connection) -> None:
-        builders.accept(connection, "bob@b.test", at=LATER)
+        builders.accept(connection, "bee@b.test", at=LATER)
         directives.record(connection, directives.DUE_CHANGED, "a.test")
         directives.record(connection, directives.DUE_CHANGED, "empty.test")
         directives.record(connection, directives.KEYS_CHANGED, "sender.test")
@@ -59,16 +59,16 @@ async def test_news_are_new_entries_and_directives(database: Database) -> None:
 
 async def test_entries_are_claimed_settled_and_given_back(database: Database) -> None:
     store = EngineStore(database, "test")
-    database.write_now(lambda c: builders.accept(c, "ann@a.test", "bob@a.test"))
+    database.write_now(lambda c: builders.accept(c, "ant@a.test", "bee@a.test"))
     claim = await store.claim([queue.ClaimRequest("a.test", 10)], NOW)
-    ann, bob = claim.messages[0].entries
-    await store.settle([builders.settlement(ann)])
-    await store.give_back([bob.id], LATER, Why.SITE_BUSY)
+    ant, bee = claim.messages[0].entries
+    await store.settle([builders.settlement(ant)])
+    await store.give_back([bee.id], LATER, Why.SITE_BUSY)
     entries = {
         entry.recipient: (entry.state, entry.why)
         for entry in database.read_now(lambda c: queue.list_entries(c, limit=10))
     }
-    assert entries["bob@a.test"] == ("waiting", "site_busy")
+    assert entries["bee@a.test"] == ("waiting", "site_busy")
     assert (await store.claim([queue.ClaimRequest("a.test", 10)], NOW)).next_due == {
         "a.test": LATER
     }

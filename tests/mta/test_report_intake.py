@@ -120,7 +120,7 @@ def path(entry: int, tenant_id: int = 1, purpose: Purpose = Purpose.BOUNCE) -> s
     return f"{local(entry, tenant_id, purpose)}@b.test"
 
 
-MAIL = b"From: news@sender.example\r\nTo: ann@example.net\r\n\r\nbody\r\n"
+MAIL = b"From: news@sender.example\r\nTo: ant@example.net\r\n\r\nbody\r\n"
 
 
 @pytest.fixture
@@ -131,12 +131,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 async def test_a_hard_bounce_is_told_and_suppresses(desk: Desk) -> None:
-    email, [entry] = desk.sent("ann@example.net")
-    desk.report(dsn(MAIL, "ann@example.net"), path(entry))
+    email, [entry] = desk.sent("ant@example.net")
+    desk.report(dsn(MAIL, "ant@example.net"), path(entry))
     [event] = await desk.read()
     assert (event.kind, event.email_id) == (EventKind.REPORTED, email)
-    assert desk.suppressed("ann@example.net") == "bounce"
-    record = desk.database.read_now(lambda db: suppressions.get(db, 1, "ann@example.net", now=NOW))
+    assert desk.suppressed("ant@example.net") == "bounce"
+    record = desk.database.read_now(lambda db: suppressions.get(db, 1, "ant@example.net", now=NOW))
     assert record is not None
     assert (record.cause.event_id, record.cause.email_id) == (event.id, email)
     assert record.cause.rule == event.data["rule"] != ""
@@ -161,23 +161,23 @@ async def test_a_hard_bounce_is_told_and_suppresses(desk: Desk) -> None:
 async def test_what_is_not_about_the_mailbox_never_suppresses(
     desk: Desk, status: str, said: str
 ) -> None:
-    _, [entry] = desk.sent("ann@example.net")
-    desk.report(dsn(MAIL, "ann@example.net", status=status, said=said), path(entry))
+    _, [entry] = desk.sent("ant@example.net")
+    desk.report(dsn(MAIL, "ant@example.net", status=status, said=said), path(entry))
     [event] = await desk.read()
     assert event.kind is EventKind.REPORTED
-    assert desk.suppressed("ann@example.net") is None
+    assert desk.suppressed("ant@example.net") is None
 
 
 async def test_repeated_failures_suppress_for_a_while(desk: Desk) -> None:
-    report = dsn(MAIL, "ann@example.net", status="5.2.2", said="552 5.2.2 mailbox full")
+    report = dsn(MAIL, "ant@example.net", status="5.2.2", said="552 5.2.2 mailbox full")
     for days in (4, 2, 0):
-        _, [entry] = desk.sent("ann@example.net")
+        _, [entry] = desk.sent("ant@example.net")
         desk.report(report, path(entry))
         at = NOW - timedelta(days=days)
         desk.intake._now = lambda at=at: at  # type: ignore[misc]
-        assert desk.suppressed("ann@example.net") is None
+        assert desk.suppressed("ant@example.net") is None
         await desk.read()
-    assert desk.suppressed("ann@example.net") == "bounce"
+    assert desk.suppressed("ant@example.net") == "bounce"
     [(expires_at,)] = desk.database.read_now(
         lambda db: db.execute("SELECT expires_at FROM suppressions").fetchall()
     )
@@ -188,14 +188,14 @@ async def test_repeated_failures_suppress_for_a_while(desk: Desk) -> None:
     "report",
     [
         VACATION,
-        b"From: bob@example.net\r\nSubject: Re: News\r\n\r\nThanks!\r\n",
-        dsn(MAIL, "ann@example.net", status="4.4.1", said="451 later", action="delayed"),
-        dsn(MAIL, "ann@example.net", status="2.0.0", said="250 ok", action="delivered"),
+        b"From: bee@example.net\r\nSubject: Re: News\r\n\r\nThanks!\r\n",
+        dsn(MAIL, "ant@example.net", status="4.4.1", said="451 later", action="delayed"),
+        dsn(MAIL, "ant@example.net", status="2.0.0", said="250 ok", action="delivered"),
         b"",
     ],
 )
 async def test_other_mail_to_a_return_path_changes_nothing(desk: Desk, report: bytes) -> None:
-    _, [entry] = desk.sent("ann@example.net")
+    _, [entry] = desk.sent("ant@example.net")
     desk.report(report, path(entry))
     assert await desk.read() == []
     assert desk.row("SELECT state, data FROM reports") == (1, report)  # for people to read
@@ -203,9 +203,9 @@ async def test_other_mail_to_a_return_path_changes_nothing(desk: Desk, report: b
 
 
 async def test_the_second_report_of_a_failure_is_known(desk: Desk) -> None:
-    _, [entry] = desk.sent("ann@example.net")
-    desk.report(dsn(MAIL, "ann@example.net"), path(entry))
-    desk.report(dsn(MAIL, "ann@example.net", said="550 5.1.1 unknown, truly"), path(entry))
+    _, [entry] = desk.sent("ant@example.net")
+    desk.report(dsn(MAIL, "ant@example.net"), path(entry))
+    desk.report(dsn(MAIL, "ant@example.net", said="550 5.1.1 unknown, truly"), path(entry))
     assert len(await desk.read()) == 1
     # A complaint about the same mail is news all the same, once.
     for _ in range(2):
@@ -215,27 +215,27 @@ async def test_the_second_report_of_a_failure_is_known(desk: Desk) -> None:
 
 
 async def test_the_return_path_decides_whatever_the_report_says(desk: Desk) -> None:
-    _, [entry] = desk.sent("ann@example.net")
-    desk.sent("bob@example.net")
-    desk.report(dsn(MAIL, "bob@example.net"), path(entry))
+    _, [entry] = desk.sent("ant@example.net")
+    desk.sent("bee@example.net")
+    desk.report(dsn(MAIL, "bee@example.net"), path(entry))
     [event] = await desk.read()
-    assert event.recipient == "ann@example.net"
-    assert desk.suppressed("bob@example.net") is None
+    assert event.recipient == "ant@example.net"
+    assert desk.suppressed("bee@example.net") is None
 
 
 async def test_m05_forged_and_foreign_reports_change_nothing(desk: Desk) -> None:
-    email, [entry] = desk.sent("ann@example.net")
+    email, [entry] = desk.sent("ant@example.net")
     forged = encode(ReturnPath(entry, 1, NOW.date()), b"x" * 32)
     returned = b"X: " + forged.encode() + b"\r\n" + MAIL
-    desk.report(dsn(returned, "ann@example.net"), "fbl@b.test")
-    desk.report(dsn(MAIL, "ann@example.net"), path(entry, tenant_id=2))  # right seal, wrong tenant
-    desk.report(dsn(MAIL, "ann@example.net"), "fbl@b.test")  # never sent by us, for all it says
+    desk.report(dsn(returned, "ant@example.net"), "fbl@b.test")
+    desk.report(dsn(MAIL, "ant@example.net"), path(entry, tenant_id=2))  # right seal, wrong tenant
+    desk.report(dsn(MAIL, "ant@example.net"), "fbl@b.test")  # never sent by us, for all it says
     # Another tenant hands in a report about mail that is not its own.
     known = b"Received: by mta.test id " + email.encode() + b"\r\n" + MAIL
-    desk.report(dsn(known, "ann@example.net"), tenant_id=2)
-    desk.report(dsn(f"X: {local(entry)}\r\n".encode() + MAIL, "ann@example.net"), tenant_id=2)
+    desk.report(dsn(known, "ant@example.net"), tenant_id=2)
+    desk.report(dsn(f"X: {local(entry)}\r\n".encode() + MAIL, "ant@example.net"), tenant_id=2)
     assert await desk.read() == []
-    assert desk.suppressed("ann@example.net") is None
+    assert desk.suppressed("ant@example.net") is None
 
 
 def _by_seal(entry: int, email: str) -> bytes:
@@ -263,51 +263,51 @@ def _by_message_id(entry: int, email: str) -> bytes:
 async def test_complaints_without_a_recipient_find_their_mail(
     desk: Desk, clue: Callable[[int, str], bytes]
 ) -> None:
-    email, [entry] = desk.sent("ann@example.net")
-    redacted = clue(entry, email) + MAIL.replace(b"ann@example.net", b"[redacted]")
+    email, [entry] = desk.sent("ant@example.net")
+    redacted = clue(entry, email) + MAIL.replace(b"ant@example.net", b"[redacted]")
     desk.report(arf(redacted), "fbl@b.test")
     [event] = await desk.read()
     assert (event.kind, event.email_id) == (EventKind.COMPLAINED, email)
-    assert desk.suppressed("ann@example.net") == "complaint"
+    assert desk.suppressed("ant@example.net") == "complaint"
 
 
 async def test_of_several_recipients_the_report_must_name_one(desk: Desk) -> None:
-    email, _ = desk.sent("ann@example.net", "bob@example.net")
+    email, _ = desk.sent("ant@example.net", "bee@example.net")
     known = f"Received: by mta.test id {email}\r\nSubject: x\r\n\r\nx\r\n".encode()
     desk.report(arf(known), "fbl@b.test")
     assert await desk.read() == []
-    desk.report(arf(known, extra="Original-Rcpt-To: <BOB@example.net>\r\n"), "fbl@b.test")
+    desk.report(arf(known, extra="Original-Rcpt-To: <BEE@example.net>\r\n"), "fbl@b.test")
     [event] = await desk.read()
-    assert event.recipient == "bob@example.net"
+    assert event.recipient == "bee@example.net"
 
 
 @pytest.mark.parametrize("kind", ["auth-failure", "not-spam"])
 async def test_feedback_that_is_no_complaint(desk: Desk, kind: str) -> None:
-    _, [entry] = desk.sent("ann@example.net")
+    _, [entry] = desk.sent("ant@example.net")
     desk.report(arf(MAIL, feedback_type=kind), path(entry))
     assert await desk.read() == []
 
 
 async def test_mail_to_the_unsubscribe_address(desk: Desk) -> None:
-    email, [entry] = desk.sent("ann@example.net", unsubscribe=UnsubscribeOffer("aud_1"))
+    email, [entry] = desk.sent("ant@example.net", unsubscribe=UnsubscribeOffer("aud_1"))
     to = path(entry, purpose=Purpose.UNSUBSCRIBE)
-    for wrong in (VACATION, dsn(MAIL, "ann@example.net"), arf(MAIL)):
+    for wrong in (VACATION, dsn(MAIL, "ant@example.net"), arf(MAIL)):
         desk.report(wrong, to)
     assert await desk.read() == []
-    desk.report(b"From: ann@example.net\r\nSubject: unsubscribe\r\n\r\n", to)
+    desk.report(b"From: ant@example.net\r\nSubject: unsubscribe\r\n\r\n", to)
     [event] = await desk.read()
     assert (event.kind, event.email_id) == (EventKind.UNSUBSCRIBED, email)
     assert event.data == {"via": "mailto", "scope": "aud_1"}
-    assert desk.suppressed("ann@example.net") is None  # other mail of the tenant goes on
-    again = desk.sent("ann@example.net", unsubscribe=UnsubscribeOffer("aud_1"))
+    assert desk.suppressed("ant@example.net") is None  # other mail of the tenant goes on
+    again = desk.sent("ant@example.net", unsubscribe=UnsubscribeOffer("aud_1"))
     state = f"SELECT state FROM entries WHERE id = {again[1][0]}"  # noqa: S608
     assert desk.row(state) == (14,)
 
 
 async def test_whoever_submitted_by_smtp_is_owed_a_report(desk: Desk) -> None:
     for door, is_owed in ((Door.SMTP, True), (Door.API, False)):
-        _, [entry] = desk.sent("ann@example.net", door=door)
-        desk.report(dsn(MAIL, "ann@example.net"), path(entry))
+        _, [entry] = desk.sent("ant@example.net", door=door)
+        desk.report(dsn(MAIL, "ant@example.net"), path(entry))
         desk.database.write_now(lambda db: db.execute("DELETE FROM suppressions"))
         await desk.read()
         desk.database.write_now(lambda db: db.execute("DELETE FROM suppressions"))
@@ -317,9 +317,9 @@ async def test_whoever_submitted_by_smtp_is_owed_a_report(desk: Desk) -> None:
 
 
 async def test_m10_a_report_that_kills_its_reader_is_given_up(desk: Desk) -> None:
-    _, [entry] = desk.sent("ann@example.net")
+    _, [entry] = desk.sent("ant@example.net")
     desk.report(b"deadly", path(entry))
-    desk.report(dsn(MAIL, "ann@example.net"), path(entry))
+    desk.report(dsn(MAIL, "ant@example.net"), path(entry))
     for tries in (1, 2, 3):
         desk.parser.deaths = 1
         await desk.intake.read_some()
@@ -330,7 +330,7 @@ async def test_m10_a_report_that_kills_its_reader_is_given_up(desk: Desk) -> Non
 
 
 async def test_the_task_reads_what_was_there_and_what_comes(desk: Desk) -> None:
-    _, [entry] = desk.sent("ann@example.net")
+    _, [entry] = desk.sent("ant@example.net")
     desk.report(arf(MAIL), path(entry))
     done = asyncio.Event()
     desk.intake._on_events = done.set
@@ -338,7 +338,7 @@ async def test_the_task_reads_what_was_there_and_what_comes(desk: Desk) -> None:
     async with asyncio.timeout(5):
         await done.wait()
         done.clear()
-        _, [second] = desk.sent("bob@example.net")
+        _, [second] = desk.sent("bee@example.net")
         desk.report(arf(MAIL), path(second))
         desk.intake.kick()
         await done.wait()
@@ -349,9 +349,9 @@ async def test_the_task_reads_what_was_there_and_what_comes(desk: Desk) -> None:
 
 @pytest.mark.parametrize("form", ["mail", "folder", "maildir", "mbox"])
 async def test_reports_from_files(desk: Desk, tmp_path: Path, form: str) -> None:
-    _, [entry] = desk.sent("ann@example.net")
+    _, [entry] = desk.sent("ant@example.net")
     to = f"Delivered-To: {path(entry)}\r\n".encode()
-    data = (to + dsn(MAIL, "ann@example.net")).replace(b"\r\n", b"\n")
+    data = (to + dsn(MAIL, "ant@example.net")).replace(b"\r\n", b"\n")
     place = tmp_path / "in"
     if form in {"mail", "mbox"}:
         place.write_bytes((b"From x Mon Jan  1 00:00:00 2026\n" if form == "mbox" else b"") + data)
@@ -386,6 +386,6 @@ def test_old_reports_are_pruned(desk: Desk) -> None:
 def test_without_a_domain_tokens_still_count(desk: Desk) -> None:
     desk.rules = replace(desk.rules, addresses=None)
     desk.intake = desk.new_intake()
-    _, [entry] = desk.sent("ann@example.net")
+    _, [entry] = desk.sent("ant@example.net")
     desk.report(arf(_by_token(entry, "") + MAIL), "whoever@b.test")
     assert len(asyncio.run(desk.read())) == 1

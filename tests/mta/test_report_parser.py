@@ -15,7 +15,7 @@ from mta.core.report import ReportKind
 from mta.report_parser import ParserDied, ReportParser
 from tests.support.report_mails import VACATION, arf, dsn
 
-MAIL = b"From: a@sender.test\r\nTo: ann@example.net\r\n\r\nbody\r\n"
+MAIL = b"From: a@sender.test\r\nTo: ant@example.net\r\n\r\nbody\r\n"
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ async def parser() -> AsyncIterator[ReportParser]:
 
 
 async def test_one_process_reads_report_after_report(parser: ReportParser) -> None:
-    found = await parser.parse(dsn(MAIL, "ann@example.net"))
-    assert (found.kind, found.recipients[0].address) == (ReportKind.BOUNCE, "ann@example.net")
+    found = await parser.parse(dsn(MAIL, "ant@example.net"))
+    assert (found.kind, found.recipients[0].address) == (ReportKind.BOUNCE, "ant@example.net")
     pid = parser.pid
     assert (await parser.parse(arf(MAIL))).feedback_type == "abuse"
     assert (await parser.parse(VACATION)).kind is ReportKind.AUTOREPLY

@@ -47,7 +47,7 @@ class Door:
 
     def entry(self, *to: str, **changes: Any) -> int:
         def work(db: Any) -> int:
-            builders.accept(db, *(to or ("ann@example.net",)), **changes)
+            builders.accept(db, *(to or ("ant@example.net",)), **changes)
             return int(db.execute("SELECT MAX(id) FROM entries").fetchone()[0])
 
         return self.database.write_now(work)

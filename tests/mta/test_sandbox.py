@@ -68,7 +68,7 @@ async def test_the_engine_settles_what_the_sandbox_answers() -> None:
     async with running(sandboxed(Rig())) as rig:
         for name in ("delivered", "bounced", "deferred", "complained"):
             rig.add(f"{name}@{DOMAIN}")
-        rig.add("ann@example.net")
+        rig.add("ant@example.net")
         await settle_down()
         became = {who: type(disposition) for who, disposition, _ in rig.store.settled}
     assert became == {
@@ -76,7 +76,7 @@ async def test_the_engine_settles_what_the_sandbox_answers() -> None:
         "bounced@sandbox.test": Bounced,
         "deferred@sandbox.test": Deferred,
         "complained@sandbox.test": Delivered,
-        "ann@example.net": Delivered,
+        "ant@example.net": Delivered,
     }
     assert list(rig.connector.sites) == ["example.net"]
     assert rig.store.suspended == {}

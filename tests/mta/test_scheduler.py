@@ -27,7 +27,7 @@ def later(seconds: float) -> timedelta:
 def test_what_waits_at_start_is_delivered() -> None:
     async def story() -> None:
         rig = Rig()
-        rig.store.add("ann@a.test", "bob@b.test", now=now())
+        rig.store.add("ant@a.test", "bee@b.test", now=now())
         async with running(rig):
             assert rig.store.states() == {"delivered": 2}
 
@@ -37,7 +37,7 @@ def test_what_waits_at_start_is_delivered() -> None:
 def test_claims_of_an_earlier_run_are_freed() -> None:
     async def story() -> None:
         rig = Rig()
-        rig.store.add("ann@a.test", now=now())
+        rig.store.add("ant@a.test", now=now())
         rig.store.rows[1].state = "claimed"
         async with running(rig):
             assert rig.store.states() == {"delivered": 1}
@@ -50,7 +50,7 @@ def test_a_kick_brings_new_entries_at_once() -> None:
         rig = Rig()
         async with running(rig):
             await asyncio.sleep(1000)
-            rig.add("ann@a.test")
+            rig.add("ant@a.test")
             await settle_down()
             assert rig.store.states() == {"delivered": 1}
 
@@ -73,7 +73,7 @@ def test_many_kicks_cost_one_look() -> None:
 def test_nothing_is_asked_of_storage_while_nothing_is_due() -> None:
     async def story() -> None:
         rig = Rig()
-        rig.store.add("ann@a.test", now=now(), due_at=now() + later(86_400))
+        rig.store.add("ant@a.test", now=now(), due_at=now() + later(86_400))
         async with running(rig):
             before = rig.store.calls.copy()
             await asyncio.sleep(86_399)
@@ -89,7 +89,7 @@ def test_nothing_is_asked_of_storage_while_nothing_is_due() -> None:
 def test_a_directive_makes_the_engine_look_at_a_domain_again() -> None:
     async def story() -> None:
         rig = Rig()
-        rig.store.add("ann@a.test", now=now(), due_at=now() + later(3600))
+        rig.store.add("ant@a.test", now=now(), due_at=now() + later(3600))
         async with running(rig):
             rig.store.rows[1].due_at = now()
             rig.store.directives.append("a.test")
@@ -105,7 +105,7 @@ def test_a_deferred_entry_is_tried_again_when_it_is_due() -> None:
         rig = Rig()
         rig.site("a.test").door = closed()
         async with running(rig):
-            rig.add("ann@a.test")
+            rig.add("ant@a.test")
             await asyncio.sleep(299)
             assert rig.site("a.test").connections == 1
             rig.site("a.test").door = closed(after=1)
@@ -159,7 +159,7 @@ def test_a_batch_is_shared_fairly_among_domains() -> None:
         for number in range(1000):
             rig.store.add(f"user{number}@big.test", now=now())
         for number in range(9):
-            rig.store.add(f"ann@small{number}.test", now=now())
+            rig.store.add(f"ant@small{number}.test", now=now())
         async with running(rig):
             first = rig.store.claims[0]
             assert set(first.values()) == {BATCH // 10}
@@ -174,11 +174,11 @@ def test_a_slow_nameserver_holds_up_nobody_else() -> None:
         rig = Rig()
         for number in range(200):
             rig.router.delays[f"slow{number}.test"] = 30.0
-            rig.store.add(f"ann@slow{number}.test", now=now())
+            rig.store.add(f"ant@slow{number}.test", now=now())
         async with running(rig):
-            rig.add("bob@fast.test")
+            rig.add("bee@fast.test")
             await settle_down()
-            assert rig.store.state_of("bob@fast.test") == "delivered"
+            assert rig.store.state_of("bee@fast.test") == "delivered"
             assert rig.store.states()["claimed"] == 0, "nothing waits in memory for the DNS"
             await asyncio.sleep(31)
             assert rig.store.states() == {"delivered": 201}
@@ -191,7 +191,7 @@ def test_more_domains_than_can_be_routed_at_once_are_all_routed_once() -> None:
         rig = Rig()
         for number in range(1000):
             rig.router.delays[f"d{number}.test"] = 0.1
-            rig.store.add(f"ann@d{number}.test", f"bob@d{number}.test", now=now())
+            rig.store.add(f"ant@d{number}.test", f"bee@d{number}.test", now=now())
         async with running(rig):
             await asyncio.sleep(1)
             assert rig.store.states() == {"delivered": 2000}
@@ -239,14 +239,14 @@ def test_a_route_is_asked_for_again_after_some_seconds() -> None:
         rig = Rig()
         async with running(rig):
             for _ in range(4):
-                rig.add("ann@a.test")
+                rig.add("ant@a.test")
                 await asyncio.sleep(2)
             assert rig.router.asked["a.test"] == 2
             rig.router.routes["a.test"] = route_to("moved.test")
             await asyncio.sleep(6)
-            rig.add("bob@a.test")
+            rig.add("bee@a.test")
             await settle_down()
-            assert rig.site("moved.test").recipients == ["bob@a.test"]
+            assert rig.site("moved.test").recipients == ["bee@a.test"]
 
     virtual_time.run(story())
 
@@ -257,13 +257,13 @@ def test_domains_that_share_a_site_share_a_transaction() -> None:
         shared = Route("mx.test", route_to("mx.test").hops)
         rig.router.routes = {"a.test": shared, "b.test": shared}
         async with running(rig):
-            rig.add("ann@a.test", "bob@b.test", "cid@a.test")
+            rig.add("ant@a.test", "bee@b.test", "cid@a.test")
             await settle_down()
             [transaction] = rig.site("mx.test").transactions
             assert rig.store.calls["claim"] == 1
             assert {each.address for each in transaction.recipients} == {
-                "ann@a.test",
-                "bob@b.test",
+                "ant@a.test",
+                "bee@b.test",
                 "cid@a.test",
             }
 
@@ -275,11 +275,11 @@ def test_keys_are_read_again_only_when_they_changed() -> None:
         rig = Rig()
         async with running(rig):
             for _ in range(3):
-                rig.add("ann@a.test")
+                rig.add("ant@a.test")
                 await settle_down()
             assert rig.store.calls["key_book"] == 1
             rig.store.keys = type(rig.store.keys)({}, 7)
-            rig.add("ann@a.test")
+            rig.add("ant@a.test")
             await settle_down()
             assert rig.store.calls["key_book"] == 2
 
@@ -295,9 +295,9 @@ def test_memory_that_slow_sites_fill_is_shared_and_freed() -> None:
                 rig.store.add(f"user{user}@slow{number}.test", now=now())
         async with running(rig):
             assert rig.store.states()["claimed"] <= 400
-            rig.add("ann@good.test")
+            rig.add("ant@good.test")
             await settle_down()
-            assert rig.store.state_of("ann@good.test") == "delivered"
+            assert rig.store.state_of("ant@good.test") == "delivered"
             await asyncio.sleep(300)
             assert rig.store.states() == {"delivered": 3001}
 

@@ -27,13 +27,13 @@ AT = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 DOMAIN = "example.com"
 HEADER = (
     b"Received: from a.example by b.example\r\n\twith ESMTP; Sun, 01 Mar 2026 12:00:00 +0000\r\n"
-    b"From: Ann <ann@example.com>\r\n"
-    b"To: Bob <bob@there.example>\r\n"
+    b"From: Ant <ant@example.com>\r\n"
+    b"To: Bee <bee@there.example>\r\n"
     b"Subject: Lunch\r\n"
     b"Date: Sun, 01 Mar 2026 12:00:00 +0000\r\n"
     b"Message-ID: <1@example.com>\r\n"
 )
-BODY = b"Hello Bob,\r\n\r\nlunch?\r\n"
+BODY = b"Hello Bee,\r\n\r\nlunch?\r\n"
 
 
 def message(fields: bytes = b"", body: bytes = BODY, header: bytes = HEADER) -> bytes:
@@ -53,7 +53,7 @@ MESSAGES = {
         b"References:" + b"\r\n\t<12345678901234567890@example.com>" * 200 + b"\r\nX-Other: x\r\n"
     ),
     "odd white space in fields": message(
-        header=b"From:   Ann\t <ann@example.com>  \r\nSubject:\r\n  a \r\n\t b\r\nTo:b\r\nCc:\r\n"
+        header=b"From:   Ant\t <ant@example.com>  \r\nSubject:\r\n  a \r\n\t b\r\nTo:b\r\nCc:\r\n"
     ),
     "repeated fields": message(
         b"Reply-To: a@example.com\r\nReply-To: b@example.com\r\n"
@@ -176,13 +176,13 @@ def test_n01_mailauth_accepts_both(domain: Domain, tmp_path: Path, name: str) ->
 @pytest.mark.parametrize(
     "added",
     [
-        b"From: Eve <eve@example.com>\r\n",
+        b"From: Elk <elk@example.com>\r\n",
         b"Subject: You won\r\n",
         b"To: you@there.example\r\n",
         b"Cc: you@there.example\r\n",
         b"Date: Mon, 02 Mar 2026 12:00:00 +0000\r\n",
         b"Message-ID: <2@example.com>\r\n",
-        b"Reply-To: eve@elsewhere.example\r\n",
+        b"Reply-To: elk@elsewhere.example\r\n",
     ],
 )
 @pytest.mark.parametrize("place", ["above", "below", "at the bottom"])

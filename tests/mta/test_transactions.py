@@ -40,8 +40,8 @@ MESSAGE = QueuedMessage(
     queued_at=NOW,
 )
 ENTRIES = [
-    QueuedEntry(1, "ann@a.test", "a.test", "NEVER", "rfc822;x@y.test", Priority.BULK, 0, NOW),
-    QueuedEntry(2, "bob@a.test", "a.test", "", "", Priority.BULK, 0, NOW),
+    QueuedEntry(1, "ant@a.test", "a.test", "NEVER", "rfc822;x@y.test", Priority.BULK, 0, NOW),
+    QueuedEntry(2, "bee@a.test", "a.test", "", "", Priority.BULK, 0, NOW),
 ]
 
 
@@ -73,8 +73,8 @@ async def test_everything_the_client_asked_for_goes_along(tmp_path: Path) -> Non
     assert made == Transaction(
         mail_from="bounce@sender.test",
         recipients=(
-            TransactionRecipient("ann@a.test", "NEVER", "rfc822;x@y.test"),
-            TransactionRecipient("bob@a.test"),
+            TransactionRecipient("ant@a.test", "NEVER", "rfc822;x@y.test"),
+            TransactionRecipient("bee@a.test"),
         ),
         header=HEADER,
         body=BODY,

@@ -46,7 +46,7 @@ def message(data: bytes = b"Subject: x\r\n\r\nbody\r\n") -> Message:
 def submission(*recipients: str, **changes: object) -> Submission:
     """A submission to the recipients (one by default) with its own "em_..." id."""
     number = next(_numbers)
-    addresses = [parse_address(text) for text in recipients or ("ann@example.net",)]
+    addresses = [parse_address(text) for text in recipients or ("ant@example.net",)]
     made = Submission(
         public_id=ids.new_id("em", ids.milliseconds(NOW), os.urandom(10)),
         tenant_id=1,

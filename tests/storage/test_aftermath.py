@@ -25,7 +25,7 @@ FULL = Bounced(BounceClass.MAILBOX_FULL)
 
 def settle(connection: Connection, disposition: Disposition, at: datetime = NOW) -> None:
     """Send a mail and let its attempt end so."""
-    builders.accept(connection, "ann@example.net", at=at)
+    builders.accept(connection, "ant@example.net", at=at)
     [entry] = builders.claim(connection, at=at)
     settlement = builders.settlement(entry)
     refused = Refused(Reply(550, "5.0.0", "no"), Command.RCPT)
@@ -38,14 +38,14 @@ def settle(connection: Connection, disposition: Disposition, at: datetime = NOW)
 
 
 def deliver(connection: Connection, at: datetime) -> None:
-    builders.accept(connection, "ann@example.net", at=at)
+    builders.accept(connection, "ant@example.net", at=at)
     [entry] = builders.claim(connection, at=at)
     attempt = Attempt(Accepted(Reply(250, "", "ok")), builders.PEER, at, at)
     queue.settle(connection, [replace(builders.settlement(entry), attempt=attempt)], POLICY)
 
 
 def suppressed(connection: Connection, at: datetime = NOW) -> dict[str, str]:
-    return suppressions.lookup(connection, 1, ["ann@example.net"], at)
+    return suppressions.lookup(connection, 1, ["ant@example.net"], at)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_one_failure(connection: Connection, disposition: Disposition, is_suppre
 
 def test_the_suppression_names_event_and_email(connection: Connection) -> None:
     settle(connection, Bounced(BounceClass.BAD_MAILBOX))
-    record = suppressions.get(connection, 1, "ann@example.net", now=NOW)
+    record = suppressions.get(connection, 1, "ant@example.net", now=NOW)
     journal = events.read(connection, after=0, limit=9)
     [bounced] = [event for event in journal if event.kind is EventKind.BOUNCED]
     assert record is not None
@@ -108,17 +108,17 @@ def test_old_failures_are_forgotten(connection: Connection) -> None:
 
 
 def test_l08_what_waits_for_a_suppressed_address_is_not_sent(connection: Connection) -> None:
-    builders.accept(connection, "ann@example.net", "bob@example.net", at=NOW + timedelta(hours=1))
-    builders.accept(connection, "ann@example.net", tenant_id=2, at=NOW + timedelta(hours=1))
+    builders.accept(connection, "ant@example.net", "bee@example.net", at=NOW + timedelta(hours=1))
+    builders.accept(connection, "ant@example.net", tenant_id=2, at=NOW + timedelta(hours=1))
     settle(connection, Bounced(BounceClass.BAD_MAILBOX))
     rows = connection.execute(
         "SELECT tenant_id, recipient, state FROM entries ORDER BY id"
     ).fetchall()
     assert rows == [
-        (1, "ann@example.net", EntryState.SUPPRESSED),
-        (1, "bob@example.net", EntryState.WAITING),
-        (2, "ann@example.net", EntryState.WAITING),
-        (1, "ann@example.net", EntryState.BOUNCED),
+        (1, "ant@example.net", EntryState.SUPPRESSED),
+        (1, "bee@example.net", EntryState.WAITING),
+        (2, "ant@example.net", EntryState.WAITING),
+        (1, "ant@example.net", EntryState.BOUNCED),
     ]
     pending = connection.execute("SELECT status, pending FROM messages ORDER BY id").fetchall()
     assert pending == [("queued", 1), ("queued", 1), ("bounced", 0)]

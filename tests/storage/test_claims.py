@@ -29,7 +29,7 @@ def state(connection: Connection, recipient: str) -> tuple[str, str]:
 
 
 def test_a_claim_tells_all_that_delivery_needs(connection: Connection) -> None:
-    accepted = accept(connection, "ann@example.net", "bob@example.net", "eve@example.org")
+    accepted = accept(connection, "ant@example.net", "bee@example.net", "elk@example.org")
     claim = queue.claim(connection, [ClaimRequest("example.net", 10)], now=NOW, owner="me")
     [claimed] = claim.messages
     message = claimed.message
@@ -38,11 +38,11 @@ def test_a_claim_tells_all_that_delivery_needs(connection: Connection) -> None:
     assert (message.sender_domain, message.queued_at) == ("sender.example", NOW)
     assert message.message == builders.message()
     assert not message.header_8bit
-    ann, bob = claimed.entries
-    assert ann == queue.QueuedEntry(
-        1, "ann@example.net", "example.net", "", "", Priority.TRANSACTIONAL, 0, NOW
+    ant, bee = claimed.entries
+    assert ant == queue.QueuedEntry(
+        1, "ant@example.net", "example.net", "", "", Priority.TRANSACTIONAL, 0, NOW
     )
-    assert bob.id == 2
+    assert bee.id == 2
     assert claim.next_due == {"example.net": None}
     assert claim.keys_version == 0
 

@@ -13,14 +13,14 @@ from tests.storage.builders import LATER, NOW, accept, claim
 
 def test_an_event_carries_what_a_webhook_tells(connection: Connection) -> None:
     accepted = accept(
-        connection, "ann@example.net", tags=(("campaign", "spring"),), metadata={"order": [1, None]}
+        connection, "ant@example.net", tags=(("campaign", "spring"),), metadata={"order": [1, None]}
     )
     [event] = events.read(connection, after=0, limit=10)
     assert (event.seq, event.kind, event.at) == (1, EventKind.QUEUED, NOW)
     assert event.id == ids.numbered_id("ev", ids.milliseconds(NOW), 1)
     assert (event.tenant_id, event.email_id, event.message_row) == (1, accepted.public_id, 1)
     assert event.entry_id == queue.list_entries(connection, limit=1)[0].id
-    assert (event.recipient, event.data) == ("ann@example.net", {})
+    assert (event.recipient, event.data) == ("ant@example.net", {})
     assert (event.tags, event.metadata) == ((("campaign", "spring"),), {"order": [1, None]})
     assert event.from_ == "news@sender.example"
     assert event.subject.startswith("Message")

@@ -59,11 +59,11 @@ def test_pages(filled: Connection) -> None:
 
 
 def test_an_entry_tells_why_it_waits(connection: Connection) -> None:
-    accepted = accept(connection, "ann@example.net", priority=builders.BULK)
+    accepted = accept(connection, "ant@example.net", priority=builders.BULK)
     builders.settle_all(connection, claim(connection), "deferred")
     [entry] = queue.list_entries(connection, limit=9)
     assert entry.id.startswith("dl_")
-    assert (entry.email_id, entry.recipient) == (accepted.public_id, "ann@example.net")
+    assert (entry.email_id, entry.recipient) == (accepted.public_id, "ant@example.net")
     assert (entry.domain, entry.state, entry.priority) == ("example.net", "waiting", 1)
     assert (entry.attempts, entry.due_at, entry.why) == (1, LATER, "reply")
     assert (entry.code, entry.reply, entry.host) == (451, "try later", "mx.example.net")

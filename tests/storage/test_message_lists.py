@@ -37,24 +37,24 @@ def titled(title: str, **changes: str) -> dict[str, object]:
 @pytest.fixture
 def filled(connection: Connection) -> Connection:
     """Messages 1 to 4, one an hour."""
-    accept(connection, "ann@example.net", **titled("1"), tags=(("kind", "a"), ("kind", "b")))
+    accept(connection, "ant@example.net", **titled("1"), tags=(("kind", "a"), ("kind", "b")))
     settle_all(connection, claim(connection), "bounced")
     accept(
         connection,
-        "bob@example.net",
-        "eve@example.org",
+        "bee@example.net",
+        "elk@example.org",
         **titled("2"),
         at=NOW + HOUR,
         batch_id="bt_1",
     )
     accept(
         connection,
-        "ann@example.net",
+        "ant@example.net",
         **titled("3", from_address="boss@sender.example"),
         at=NOW + 2 * HOUR,
         tags=(("kind", "a"),),
     )
-    accept(connection, "ann@example.com", **titled("4"), at=NOW + 3 * HOUR, batch_id="bt_1")
+    accept(connection, "ant@example.com", **titled("4"), at=NOW + 3 * HOUR, batch_id="bt_1")
     return connection
 
 
@@ -70,8 +70,8 @@ def test_newest_first(filled: Connection) -> None:
         (EmailFilter(), "4321"),
         (EmailFilter(status="bounced"), "1"),
         (EmailFilter(status="queued"), "432"),
-        (EmailFilter(to="ann@example.net"), "31"),
-        (EmailFilter(to="ann@example"), ""),
+        (EmailFilter(to="ant@example.net"), "31"),
+        (EmailFilter(to="ant@example"), ""),
         (EmailFilter(domain="example.org"), "2"),
         (EmailFilter(domain="example.net"), "321"),
         (EmailFilter(from_="boss@sender.example"), "3"),
@@ -85,12 +85,12 @@ def test_newest_first(filled: Connection) -> None:
         (EmailFilter(since=NOW + HOUR, until=NOW + 3 * HOUR), "32"),
         (EmailFilter(tag="kind", tag_value="a", since=NOW + HOUR), "3"),
         (EmailFilter(batch_id="bt_1", domain="example.com", status="queued"), "4"),
-        (EmailFilter(to="ann@example.net", since=NOW + HOUR), "3"),
-        (EmailFilter(to="ann@example.net", until=NOW + HOUR), "1"),
+        (EmailFilter(to="ant@example.net", since=NOW + HOUR), "3"),
+        (EmailFilter(to="ant@example.net", until=NOW + HOUR), "1"),
         (EmailFilter(domain="example.net", tag="kind", tag_value="b"), "1"),
         (EmailFilter(status="bounced", tag="kind", from_="news@sender.example"), "1"),
         (EmailFilter(text="BOSS@sender"), "3"),
-        (EmailFilter(text="ANN@example"), "4321"),
+        (EmailFilter(text="ANT@example"), "4321"),
         (EmailFilter(text="%"), ""),
     ],
 )
@@ -104,7 +104,7 @@ def test_filters(filled: Connection, filters: EmailFilter, expected: str) -> Non
         EmailFilter(),
         EmailFilter(tag="kind", tag_value="a"),
         EmailFilter(batch_id="bt_1"),
-        EmailFilter(to="ann@example.net"),
+        EmailFilter(to="ant@example.net"),
         EmailFilter(domain="example.net", status="queued"),
     ],
 )
@@ -142,10 +142,10 @@ def test_an_unknown_place_has_no_page(filled: Connection) -> None:
 def test_recipients_of_a_page_are_its_own(filled: Connection) -> None:
     emails = listed(filled, 1, limit=10)
     assert [[r.address for r in email.recipients] for email in emails] == [
-        ["ann@example.com"],
-        ["ann@example.net"],
-        ["bob@example.net", "eve@example.org"],
-        ["ann@example.net"],
+        ["ant@example.com"],
+        ["ant@example.net"],
+        ["bee@example.net", "elk@example.org"],
+        ["ant@example.net"],
     ]
 
 

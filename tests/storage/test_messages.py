@@ -24,11 +24,11 @@ def test_one_message(connection: Connection) -> None:
 
 def test_addressees_are_shown_as_submitted(connection: Connection) -> None:
     header = replace(
-        builders.submission().header, cc=("Eve <e@x.example>",), bcc=("z@x.example",), reply_to=()
+        builders.submission().header, cc=("Elk <e@x.example>",), bcc=("z@x.example",), reply_to=()
     )
     view = messages.get(connection, 1, accept(connection, header=header).public_id)
     assert view
-    assert (view.to, view.cc) == (("ann@example.net",), ("Eve <e@x.example>",))
+    assert (view.to, view.cc) == (("ant@example.net",), ("Elk <e@x.example>",))
     assert (view.bcc, view.reply_to) == (("z@x.example",), ())
 
 

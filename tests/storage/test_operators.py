@@ -84,7 +84,7 @@ def test_what_is_being_tried_is_asked_for_by_a_wish(connection: Connection) -> N
     assert queue.cancel(connection, EVERYTHING, now=NOW) == 1
     assert queue.cancel(connection, EVERYTHING, now=NOW) == 0
     assert queue.hold(connection, EVERYTHING, now=NOW) == 0  # to cancel is the stronger wish
-    assert states(connection)["ann"] == ("claimed", "new")
+    assert states(connection)["ant"] == ("claimed", "new")
 
 
 def test_a_wish_to_hold_can_be_taken_back(connection: Connection) -> None:
@@ -93,7 +93,7 @@ def test_a_wish_to_hold_can_be_taken_back(connection: Connection) -> None:
     queue.hold(connection, EVERYTHING, now=NOW)
     assert queue.release(connection, EVERYTHING, now=NOW) == 1
     builders.settle_all(connection, entries, "deferred")
-    assert states(connection)["ann"] == ("waiting", "reply")
+    assert states(connection)["ant"] == ("waiting", "reply")
 
 
 Select = Callable[[queue.EntryView, queue.EntryView], Selection]

@@ -80,7 +80,7 @@ def test_what_is_never_tried_does_not_count(connection: Connection) -> None:
         connection, tenant_id=1, key="a@b.example", address="x", reason="manual", now=NOW
     )
     accept(connection, "a@b.example", "suppressed@sandbox.test")
-    accept(connection, "ann@example.net", is_test=True)
+    accept(connection, "ant@example.net", is_test=True)
     [used] = quotas.usage(connection, 1, FOUR.quota, NOW)
     assert used == quotas.Usage(Span.HOUR, 4, 0, NOW + HOUR)
 
@@ -145,9 +145,9 @@ def test_i07_the_return_path_counts_too_unless_it_is_ours(connection: Connection
 
 
 def test_test_mail_is_routed_to_the_sandbox(connection: Connection) -> None:
-    accept(connection, "ann@example.net", is_test=True)
+    accept(connection, "ant@example.net", is_test=True)
     [entry] = claim(connection, domain="sandbox.test")
-    assert entry.recipient == "ann@example.net"
+    assert entry.recipient == "ant@example.net"
 
 
 def test_suppressed_in_the_sandbox(connection: Connection) -> None:

@@ -49,8 +49,8 @@ def rows(connection: Connection, table: str) -> int:
 
 def test_one_transaction_writes_everything(connection: Connection) -> None:
     made = builders.submission(
-        "Ann@Example.NET",
-        "bob@example.org",
+        "Ant@Example.NET",
+        "bee@example.org",
         tags=(("campaign", "spring"), ("test", "")),
         metadata={"order": 17},
         batch_id="bt_1",
@@ -66,30 +66,30 @@ def test_one_transaction_writes_everything(connection: Connection) -> None:
     assert (view.subject, view.message_id) == (made.header.subject, made.header.message_id)
     assert view.tags == made.tags
     assert (view.metadata, view.batch_id) == ({"order": 17}, "bt_1")
-    assert view.to == ("Ann@example.net", "bob@example.org")
+    assert view.to == ("Ant@example.net", "bee@example.org")
     assert (view.size, view.has_body) == (made.message.size, True)
     assert [(r.address, r.domain, r.status) for r in view.recipients] == [
-        ("Ann@example.net", "example.net", "waiting"),
-        ("bob@example.org", "example.org", "waiting"),
+        ("Ant@example.net", "example.net", "waiting"),
+        ("bee@example.org", "example.org", "waiting"),
     ]
     journal = events.of_message(connection, 1)
     assert [(e.kind, e.recipient, e.at) for e in journal] == [
-        (EventKind.QUEUED, "Ann@example.net", NOW),
-        (EventKind.QUEUED, "bob@example.org", NOW),
+        (EventKind.QUEUED, "Ant@example.net", NOW),
+        (EventKind.QUEUED, "bee@example.org", NOW),
     ]
     [(data, file)] = connection.execute("SELECT data, file FROM bodies").fetchall()
     assert (data, file) == (made.message.data, None)
 
 
 def test_what_the_envelope_asks_reaches_delivery(connection: Connection) -> None:
-    recipient = Recipient(parse_address("ann@example.net"), "SUCCESS", "rfc822;ann@example.net")
+    recipient = Recipient(parse_address("ant@example.net"), "SUCCESS", "rfc822;ant@example.net")
     envelope = Envelope(None, (recipient,), ret="HDRS", envid="id+2B1")
     builders.accept(connection, envelope=envelope)
     [claimed] = builders.claim_messages(connection)
     assert claimed.message.mail_from == ""
     assert (claimed.message.ret, claimed.message.envid) == ("HDRS", "id+2B1")
     assert claimed.entries[0].notify == "SUCCESS"
-    assert claimed.entries[0].orcpt == "rfc822;ann@example.net"
+    assert claimed.entries[0].orcpt == "rfc822;ant@example.net"
 
 
 def test_a_spooled_message_has_a_file_instead_of_data(connection: Connection) -> None:
@@ -124,14 +124,14 @@ def test_suppressed_recipients_are_final_from_the_start(connection: Connection) 
     suppressions.add(
         connection,
         tenant_id=1,
-        key=parse_address("ann@example.net").key,
-        address="ann@example.net",
+        key=parse_address("ant@example.net").key,
+        address="ant@example.net",
         reason="complaint",
         now=NOW,
     )
-    accepted = builders.accept(connection, "ann@example.net", "bob@example.net")
+    accepted = builders.accept(connection, "ant@example.net", "bee@example.net")
     assert (accepted.status, accepted.entries) == ("queued", 2)
-    assert [entry.recipient for entry in builders.claim(connection)] == ["bob@example.net"]
+    assert [entry.recipient for entry in builders.claim(connection)] == ["bee@example.net"]
     first, second = events.of_message(connection, accepted.message_id)
     assert (first.kind, first.data) == (EventKind.SUPPRESSED, {"reason": "complaint"})
     assert second.kind is EventKind.QUEUED
@@ -141,9 +141,9 @@ def test_suppressed_recipients_are_final_from_the_start(connection: Connection) 
 
 
 def test_a_message_for_suppressed_recipients_only_is_settled(connection: Connection) -> None:
-    key = parse_address("ann@example.net").key
+    key = parse_address("ant@example.net").key
     suppressions.add(connection, tenant_id=1, key=key, address=key, reason="bounce", now=NOW)
-    accepted = builders.accept(connection, "ann@example.net")
+    accepted = builders.accept(connection, "ant@example.net")
     view = messages.get(connection, 1, accepted.public_id)
     assert view is not None
     assert (accepted.status, view.status, view.settled_at) == ("suppressed", "suppressed", NOW)
@@ -151,9 +151,9 @@ def test_a_message_for_suppressed_recipients_only_is_settled(connection: Connect
 
 def test_suppressions_of_another_tenant_do_not_count(connection: Connection) -> None:
     add_domain(connection, "other.example", tenant=2)
-    key = parse_address("ann@example.net").key
+    key = parse_address("ant@example.net").key
     suppressions.add(connection, tenant_id=2, key=key, address=key, reason="bounce", now=NOW)
-    assert builders.accept(connection, "ann@example.net").status == "queued"
+    assert builders.accept(connection, "ant@example.net").status == "queued"
 
 
 @pytest.mark.parametrize(

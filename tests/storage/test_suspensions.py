@@ -18,7 +18,7 @@ def suspend(connection: Connection, domain: str = DOMAIN, reason: str = "") -> N
 
 
 def test_nothing_is_claimed_until_it_ends(connection: Connection) -> None:
-    accept(connection, "ann@example.net", "bob@example.org")
+    accept(connection, "ant@example.net", "bee@example.org")
     suspend(connection)
     requests = [ClaimRequest(DOMAIN, 10), ClaimRequest("example.org", 10)]
     claim = queue.claim(connection, requests, now=NOW, owner="me")
@@ -29,7 +29,7 @@ def test_nothing_is_claimed_until_it_ends(connection: Connection) -> None:
 
 
 def test_what_is_due_after_it_is_due_then(connection: Connection) -> None:
-    accept(connection, "ann@example.net", send_at=NOW + 2 * HOUR)
+    accept(connection, "ant@example.net", send_at=NOW + 2 * HOUR)
     suspend(connection)
     claim = queue.claim(connection, [ClaimRequest(DOMAIN, 10)], now=NOW, owner="me")
     assert claim.next_due == {DOMAIN: NOW + 2 * HOUR}

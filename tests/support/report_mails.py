@@ -53,6 +53,6 @@ def arf(mail: bytes, *, feedback_type: str = "abuse", extra: str = "") -> bytes:
 
 
 VACATION = (
-    b"From: bob@dest.test\r\nSubject: Out of office: Hello\r\nAuto-Submitted: auto-replied\r\n"
+    b"From: bee@dest.test\r\nSubject: Out of office: Hello\r\nAuto-Submitted: auto-replied\r\n"
     b"\r\nI am on vacation until Monday.\r\n"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import socketserver
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -100,6 +101,15 @@ class CommandLine:
 
     def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
         return CliRunner().invoke(cli, ["--config", str(self.config), *arguments], input=stdin)
+
+
+def open_to_everybody(directory: Path) -> None:
+    """Let other users than the one that runs the tests reach a directory of theirs."""
+    top = Path(tempfile.gettempdir())
+    for folder in (directory, *directory.parents):
+        if not folder.is_relative_to(top) or folder == top:
+            break
+        folder.chmod(0o755)  # pytest keeps its directories from everybody else
 
 
 @pytest.fixture

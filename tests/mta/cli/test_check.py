@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import trustme
 
 from config.settings import parse
 from mta.cli.check import examine
-from tests.mta.cli.conftest import CommandLine
+from tests.mta.cli.conftest import CommandLine, open_to_everybody
 
 FREE = '[smtp.submission]\nlisten = ["127.0.0.1:0"]\n[api]\nlisten = "127.0.0.1:0"\n'
 
@@ -23,6 +24,19 @@ FREE = '[smtp.submission]\nlisten = ["127.0.0.1:0"]\n[api]\nlisten = "127.0.0.1:
 def busy_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield int(server.getsockname()[1])
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be a user without rights while the context lasts, where root runs the tests."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        if user == 0:
+            os.seteuid(0)
 
 
 def problems(mta: CommandLine) -> list[str]:
@@ -74,11 +88,14 @@ def test_o03_a_data_directory_that_is_a_file(mta: CommandLine) -> None:
     assert problems(mta) == [f"server.data_dir: {mta.data} is not a directory"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_o03_a_data_directory_that_cannot_be_made(mta: CommandLine) -> None:
     mta.configure(FREE)
-    mta.directory.chmod(0o500)
-    assert problems(mta) == [
+    open_to_everybody(mta.directory)
+    mta.directory.chmod(0o555)
+    settings, now = parse(mta.config.read_text(), str(mta.config)), datetime.now(UTC)
+    with nobody():
+        report = examine(settings, mta.config, now)
+    assert list(report.problems) == [
         f"server.data_dir: this user may not make {mta.data} in {mta.directory}"
     ]
 

@@ -20,7 +20,7 @@ def parse(*arguments: str | Path) -> Result:
 def test_one_object_a_file(tmp_path: Path) -> None:
     bounce, complaint, letter = (tmp_path / name for name in ("1.eml", "2.eml", "3.eml"))
     bounce.write_bytes(notice(EXIM))
-    complaint.write_bytes(feedback("Feedback-Type: abuse", "To: ann@there.test"))
+    complaint.write_bytes(feedback("Feedback-Type: abuse", "To: ant@there.test"))
     letter.write_bytes(b"Subject: hello\n\nhello\n")
     result = parse("--json", bounce, complaint, letter)
     assert result.exit_code == 0
@@ -30,14 +30,14 @@ def test_one_object_a_file(tmp_path: Path) -> None:
             "kind": "bounce",
             "recipients": [
                 {
-                    "address": "ann@there.test",
+                    "address": "ant@there.test",
                     "status": "5.2.2",
                     "class": "mailbox_full",
                     "permanent": True,
                     "hard": False,
                 },
                 {
-                    "address": "bob@there.test",
+                    "address": "bee@there.test",
                     "status": "",
                     "class": "bad_domain",
                     "permanent": True,
@@ -51,7 +51,7 @@ def test_one_object_a_file(tmp_path: Path) -> None:
             "kind": "arf",
             "recipients": [
                 {
-                    "address": "ann@there.test",
+                    "address": "ant@there.test",
                     "status": "",
                     "class": "feedback",
                     "permanent": None,
@@ -69,8 +69,8 @@ def test_for_people(tmp_path: Path) -> None:
     path.write_bytes(notice(EXIM))
     lines = parse(path).stdout.splitlines()
     assert lines[0].startswith(f"{path} bounce")
-    assert lines[1].strip() == "ann@there.test 5.2.2 mailbox_full permanent (mailbox-full)"
-    assert lines[2].strip() == "bob@there.test - bad_domain permanent hard (bad-domain)"
+    assert lines[1].strip() == "ant@there.test 5.2.2 mailbox_full permanent (mailbox-full)"
+    assert lines[2].strip() == "bee@there.test - bad_domain permanent hard (bad-domain)"
 
 
 def test_an_unreadable_file_does_not_stop_the_others(tmp_path: Path) -> None:

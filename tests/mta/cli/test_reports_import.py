@@ -7,13 +7,13 @@ import json
 from tests.mta.cli.conftest import CommandLine
 from tests.support.report_mails import arf, dsn
 
-MAIL = b"To: ann@one.test\r\n\r\nbody\r\n"
+MAIL = b"To: ant@one.test\r\n\r\nbody\r\n"
 
 
 def test_a_folder_is_handed_in_once(mta: CommandLine) -> None:
     folder = mta.directory / "mails"
     folder.mkdir()
-    (folder / "1.eml").write_bytes(dsn(MAIL, "ann@one.test"))
+    (folder / "1.eml").write_bytes(dsn(MAIL, "ant@one.test"))
     (folder / "2.eml").write_bytes(arf(MAIL))
     assert mta("reports", "import", str(folder)).stdout == "2 handed in, 0 known already\n"
     again = mta("reports", "import", str(folder), "--json")

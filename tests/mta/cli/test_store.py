@@ -5,23 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.mta.cli.conftest import CommandLine
+from tests.mta.cli.conftest import CommandLine, open_to_everybody
 
 NOBODY = 65_534
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can step down")
 def test_i09_files_made_by_root_belong_to_the_service(mta: CommandLine) -> None:
-    top = Path(tempfile.gettempdir())
-    for folder in (mta.directory, *mta.directory.parents):
-        if not folder.is_relative_to(top) or folder == top:
-            break
-        folder.chmod(0o755)  # pytest keeps its directories from everybody but root
+    open_to_everybody(mta.directory)
     mta.data.mkdir(mode=0o700)
     os.chown(mta.data, NOBODY, NOBODY)
     command = [sys.executable, "-m", "mta.cli.main", "--config", str(mta.config)]
