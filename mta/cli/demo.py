@@ -193,7 +193,8 @@ def _watch(played: Sequence[Part], database: Database) -> None:
     while not all(part.is_over for part in played) and time.monotonic() < deadline:
         for event in database.read_now(partial(journal.read, after=after, limit=100)):
             after = event.seq
-            by_id[event.email_id].trail.append(event)
+            if event.email_id in by_id:  # what a bounce suppresses is an event of no email
+                by_id[event.email_id].trail.append(event)
             print_line(" ", *event_cells(event))
         time.sleep(0.1)
 

@@ -38,6 +38,8 @@ listen = ["127.0.0.1:0"]
 [delivery]
 allow_private_destinations = true
 retry = {{ first = "2s", jitter = 0.0 }}
+[dsn]
+enabled = false
 [routing]
 {pins}
 """
