@@ -27,7 +27,7 @@ from mta.core.header_writer import (
     plain,
     unstructured,
 )
-from mta.core.mime_parts import Attachment, Part, attachment_part, multipart, text_part
+from mta.core.mime_parts import Attachment, Part, attachment_part, multipart, pieced_part, text_part
 
 __all__ = ["Attachment", "ComposeError", "Draft", "Mailbox", "compose"]
 
@@ -61,6 +61,7 @@ class Draft:
         attachments: files in this order.
         message_id: with its angle brackets.
         date: when it was written (aware).
+        html_pieces: html again, in pieces as pieced_part takes them; () when it is sent as it is.
     """
 
     from_: Mailbox
@@ -75,6 +76,7 @@ class Draft:
     attachments: tuple[Attachment, ...]
     message_id: str
     date: datetime
+    html_pieces: tuple[str, ...] = ()
 
 
 def compose(draft: Draft, *, boundary_seed: str) -> bytes:
@@ -152,7 +154,10 @@ def _body(draft: Draft, seed: str) -> Part:
     if draft.text is not None:
         versions.append(text_part("plain", draft.text, "text"))
     if draft.html is not None:
-        html = text_part("html", draft.html, "html")
+        if draft.html_pieces:
+            html = pieced_part("html", draft.html_pieces, "html")
+        else:
+            html = text_part("html", draft.html, "html")
         if related:
             html = multipart("related", [html, *related], seed, 'type="text/html"')
         versions.append(html)

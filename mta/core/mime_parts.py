@@ -85,6 +85,32 @@ def text_part(subtype: str, text: str, field: str) -> Part:
     return Part((("Content-Type", content_type), _encoded_as(encoding)), body)
 
 
+def pieced_part(subtype: str, pieces: Sequence[str], field: str) -> Part:
+    """Return a text part of pieces, each odd one of which stands on one line as it is.
+
+    That makes what stands there replaceable by something as long without decoding the part.
+
+    Args:
+        subtype: "plain" or "html".
+        pieces: together the text; the odd ones are at most 75 letters, digits, "-" and "_".
+        field: whose fault it is that a piece cannot be encoded.
+
+    Raises:
+        ComposeError: lone surrogates, which no encoding holds.
+    """
+    try:
+        texts = [_LINE_END.sub("\r\n", piece).encode() for piece in pieces]
+    except UnicodeEncodeError:
+        raise ComposeError(field, "contains a lone surrogate") from None
+    body = b"=\r\n".join(
+        octets if number % 2 else _joinable(octets) for number, octets in enumerate(texts)
+    )
+    if not body.endswith(b"\r\n"):
+        body += b"\r\n"
+    content_type = parameters(f"text/{subtype}", ["charset=utf-8"])
+    return Part((("Content-Type", content_type), _encoded_as("quoted-printable")), body)
+
+
 def attachment_part(attachment: Attachment, field: str, *, is_related: bool) -> Part:
     """Return the part for a file; is_related when it belongs to the HTML, which makes it inline.
 
@@ -153,6 +179,18 @@ def _encode_text(text: str) -> tuple[str, bytes]:
     if len(quoted) <= len(encoded):
         return "quoted-printable", quoted
     return "base64", encoded
+
+
+def _joinable(octets: bytes) -> bytes:
+    """Return quoted-printable whose last line has room for a soft line break."""
+    quoted = b2a_qp(octets + b"\r\n").removesuffix(b"\r\n")
+    start = quoted.rfind(b"\n") + 1
+    if len(quoted) - start < 76:
+        return quoted
+    cut = start + 70
+    while b"=" in quoted[cut - 2 : cut]:  # an escape stays whole
+        cut -= 1
+    return quoted[:cut] + b"=\r\n" + quoted[cut:]
 
 
 def _encoded_as(encoding: str) -> FieldText:

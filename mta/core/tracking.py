@@ -1,0 +1,179 @@
+"""Opens and clicks of each recipient: what is put into HTML, and the tokens that come back.
+
+A message that is tracked is stored once, with placeholders of a fixed length where its recipients
+differ; at delivery each becomes a token that names the queue entry. A click link holds its target
+and a seal over entry and target together, so that the page behind it needs no look-up and leads
+nowhere but where the sender wanted: it is no open redirect.
+
+    {base}/t/o/TOKEN.gif            an image of one pixel at the end of the body
+    {base}/t/c/TOKEN/TARGET         TARGET is the address in base64url
+
+Not here: finding links (html_links.py), encoding (mime_parts.py), counting (storage/tracking.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from binascii import Error
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import urlsplit
+
+from mta.core.html_links import find_links
+from mta.core.seal import is_sealed, seal
+
+TOKEN_SIZE = 35
+"""Characters of a token and of a placeholder."""
+MAX_LINKS = 9_999
+"""Tracked links of one message; the rest stay as they are."""
+MAX_TARGET = 2_048
+"""Characters of a tracked address; longer ones stay as they are."""
+
+_TENANT, _ENTRY, _SEAL = 4, 6, 16
+_NUMBER = 4
+_OPEN, _CLICK = b"open", b"click"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{35}")
+_PIXEL = '<img src="{}" width="1" height="1" alt="" style="border:0">'
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """What is noted of a message's recipients."""
+
+    opens: bool = False
+    clicks: bool = False
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is."""
+        return self.opens or self.clicks
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a stored message has placeholders.
+
+    Attributes:
+        nonce: what they begin with; nobody who wrote the message could know it.
+        targets: the address behind each link, by number from 1; number 0 is the pixel.
+    """
+
+    nonce: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Who opened, or clicked at what.
+
+    Attributes:
+        tenant_id, entry_number: whose mail, and to whom, as in a token.
+        target: the address clicked at; "" for an opening.
+    """
+
+    tenant_id: int
+    entry_number: int
+    target: str = ""
+
+
+def track(
+    html: str, tracking: Tracking, *, base_url: str, entropy: bytes
+) -> tuple[list[str], Places]:
+    """Return a document with placeholders, as pieces each odd one of which is one, and the places.
+
+    Args:
+        html: the document.
+        tracking: what to add.
+        base_url: where hits go, without a slash at its end; links that lead there stay as they are.
+        entropy: at least 24 random bytes.
+    """
+    nonce = base64.urlsafe_b64encode(entropy[:24]).decode()[: TOKEN_SIZE - _NUMBER]
+    found = find_links(html)
+    pieces: list[str] = []
+    targets: list[str] = []
+    at, before = 0, ""
+    for link in found.links if tracking.clicks else ():
+        if len(targets) < MAX_LINKS and not link.is_marked_off and _leads_out(link.url, base_url):
+            targets.append(link.url)
+            quote = "" if link.is_quoted else '"'
+            before += f"{html[at : link.start]}{quote}{base_url}/t/c/"
+            pieces += [before, _place(nonce, len(targets))]
+            before, at = f"/{_base64(link.url.encode())}{quote}", link.end
+    if tracking.opens:
+        end = max(found.body_end, at)
+        image, rest = _PIXEL.format(f"{escape(base_url)}/t/o/\0.gif").split("\0")
+        pieces += [f"{before}{html[at:end]}{image}", _place(nonce, 0)]
+        before, at = rest, end
+    return [*pieces, before + html[at:]], Places(nonce, tuple(targets))
+
+
+def fill(body: bytes, places: Places, secret: bytes, *, tenant_id: int, entry: int) -> bytes:
+    """Return a stored body with the tokens of one recipient; it is as long as before."""
+
+    def token(match: re.Match[bytes]) -> bytes:
+        number = int(match[1])
+        target = places.targets[number - 1] if number else ""
+        return _token(Hit(tenant_id, entry, target), secret).encode()
+
+    return re.sub(re.escape(places.nonce).encode() + rb"(\d{4})", token, body)
+
+
+def read_open(token: str, secrets: Sequence[bytes]) -> Hit | None:
+    """Return who opened; None for every text that is not a token of ours."""
+    return _read(token, "", secrets)
+
+
+def read_click(token: str, target: str, secrets: Sequence[bytes]) -> Hit | None:
+    """Return who clicked at what.
+
+    Args:
+        token: as it stands in the link.
+        target: what follows it, base64url.
+        secrets: the one that signs now and all before it.
+
+    Returns:
+        None unless token and target were made for each other by us.
+    """
+    try:
+        url = base64.urlsafe_b64decode(target + "=" * (-len(target) % 4)).decode()
+    except (Error, ValueError):
+        return None
+    return _read(token, url, secrets) if url else None
+
+
+def _leads_out(url: str, base_url: str) -> bool:
+    if len(url) > MAX_TARGET or any(ord(each) <= 32 for each in url):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    is_web = parts.scheme in {"http", "https"} and bool(parts.netloc)
+    return is_web and not url.startswith(f"{base_url}/")
+
+
+def _place(nonce: str, number: int) -> str:
+    return f"{nonce}{number:0{_NUMBER}d}"
+
+
+def _token(hit: Hit, secret: bytes) -> str:
+    numbers = hit.tenant_id.to_bytes(_TENANT, "big") + hit.entry_number.to_bytes(_ENTRY, "big")
+    purpose = _CLICK if hit.target else _OPEN
+    return _base64(seal(secret, purpose, numbers + hit.target.encode(), _SEAL) + numbers)
+
+
+def _read(token: str, target: str, secrets: Sequence[bytes]) -> Hit | None:
+    if not _TOKEN.fullmatch(token):
+        return None
+    octets = base64.urlsafe_b64decode(token + "=")
+    mac, numbers = octets[:_SEAL], octets[_SEAL:]
+    purpose = _CLICK if target else _OPEN
+    if not is_sealed(secrets, purpose, numbers + target.encode(), mac):
+        return None
+    tenant, entry = numbers[:_TENANT], numbers[_TENANT:]
+    return Hit(int.from_bytes(tenant, "big"), int.from_bytes(entry, "big"), target)
+
+
+def _base64(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).decode("ascii").rstrip("=")
