@@ -25,7 +25,7 @@ from control_api.http_client import Answered, HttpClient, Posted, Unanswered
 from control_api.webhook_message import body_of, headers_of
 from control_api.webhook_plan import Breaker, Streak, is_gone, next_try, wished_wait
 from control_api.webhook_window import Post, Window
-from storage import webhook_outbox, webhooks
+from storage import faults, webhook_outbox, webhooks
 from storage.database import Database
 from storage.errors import StorageError
 from storage.webhook_attempts import Result, WebhookAttempt
@@ -270,9 +270,11 @@ class Lane:
         )
         self._attempts, self._dropped = [], 0
         record = self.record
+        faults.reach("before_webhook_write")
         excess = await self._tools.database.write(
             lambda db: webhook_outbox.write(db, record, report)
         )
+        faults.reach("after_webhook_write")
         self._stored_cursor = progress.cursor
         self._tell(report, excess)
 

@@ -38,7 +38,7 @@ from mta.core.suppression import SuppressionPolicy
 from mta.core.unsubscribe import read_token
 from mta.logs import log_event
 from mta.report_parser import ParserDied, ReportParser
-from storage import correlation, feedback, reports, unsubscribes
+from storage import correlation, faults, feedback, reports, unsubscribes
 from storage.database import Connection, Database
 from storage.errors import StorageFull, StorageUnavailable
 from storage.feedback import EntryRef
@@ -137,6 +137,7 @@ class ReportIntake:
                 await self._database.write(partial(reports.untake, report_ids=rest))
                 break
             now = self._now()
+            faults.reach("before_report_done")
             done = await self._database.write(
                 partial(apply, report=report, facts=facts, rules=self._rules, now=now)
             )

@@ -27,7 +27,7 @@ from mta.core.report_address import AddressRules, Role, Sealed, digest_of, read_
 from mta.core.return_path import Flaw, Purpose, ReturnPath
 from mta.logs import log_event
 from mta.smtp_session import Arrival, Identity, Session
-from storage import correlation, reports, unsubscribes
+from storage import correlation, faults, reports, unsubscribes
 from storage.database import Connection, Database
 from storage.reports import NewReport
 
@@ -123,6 +123,7 @@ class ReportsHandler:
             entry_ids=tuple(self._entry_numbers(addresses)),
         )
         name = await self._database.write(partial(reports.add, report=report, now=self._now()))
+        faults.reach("after_report")
         log_event("report_received", report=name or "known", size=len(data), client=client)
         if name:
             self._on_report()

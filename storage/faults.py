@@ -2,7 +2,9 @@
 
 Part of the product and off unless the environment variable MTA_FAULTS is set at start: a comma
 separated list of points, each optionally with ":n" to die the n-th time it is reached. Dying is
-os._exit: no handler runs, nothing is flushed, as with kill -9.
+os._exit: no handler runs, nothing is flushed, as with kill -9. With MTA_FAULTS_MARK=FILE only the
+first process to get there dies and leaves that file, so that its successors live and a test knows
+that the point was reached.
 """
 
 from __future__ import annotations
@@ -32,6 +34,12 @@ POINTS = frozenset(
         "after_remote_250",
         "before_settle",
         "after_settle",
+        # webhooks: posted but not written down; written down
+        "before_webhook_write",
+        "after_webhook_write",
+        # bounces and complaints: stored but not answered; read but not written down
+        "after_report",
+        "before_report_done",
     }
 )
 """Every point that reach() is called with."""
@@ -79,5 +87,16 @@ def reach(point: str) -> None:
     if point not in _remaining:
         return
     _remaining[point] -= 1
-    if _remaining[point] == 0:
+    if _remaining[point] == 0 and _is_first():
         os._exit(EXIT_STATUS)
+
+
+def _is_first() -> bool:
+    mark = os.environ.get("MTA_FAULTS_MARK", "")
+    if not mark:
+        return True
+    try:
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    return True
