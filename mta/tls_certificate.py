@@ -9,7 +9,10 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+
+from cryptography import x509
 
 CHECK_INTERVAL = 1.0
 """Seconds between two looks at the files, however many handshakes there are."""
@@ -90,3 +93,16 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ino
+
+
+def valid_until(certificate: Path) -> datetime:
+    """Return when the first certificate of a chain that ends does (aware, UTC).
+
+    Raises:
+        TlsCertificateError: the file cannot be read.
+    """
+    try:
+        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TlsCertificateError(f"{certificate}: {error}") from error
+    return min(one.not_valid_after_utc for one in chain)

@@ -19,6 +19,9 @@ from mta.cli.failure import failure_of
 COMMANDS: Mapping[str, str] = {
     "serve": "Run the engine: SMTP, API and delivery.",
     "check": "Check the configuration and the machine; say what is wrong.",
+    "doctor": "Examine the whole installation: disk, DNS, TLS, keys, clock.",
+    "backup": "Write everything the server keeps to a file, while it runs.",
+    "restore": "Put a backup back.",
     "demo": "See a whole delivery on this machine, in a minute.",
     "key": "API keys: create, list, revoke.",
     "domain": "Sender domains: add, show records, verify, delete.",
