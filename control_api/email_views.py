@@ -20,10 +20,12 @@ from control_api.fields import Fields, parse_time
 from control_api.paging import Page, read_page, render_walk, wants_total
 from control_api.routes import Call, json_response, timestamp
 from mta.core.address import AddressError, parse_address, to_ascii_domain
-from storage import engine_state, events, message_lists, messages
+from mta.core.ids import number_of
+from storage import engine_state, events, message_lists, messages, tracking
 from storage.database import Connection
 from storage.message_lists import EmailFilter, EmailPage, Total
 from storage.messages import EmailView, RecipientView
+from storage.tracking import Engagement
 
 _MAX_FILTER = 320
 MAX_EVENTS = 1000
@@ -153,12 +155,17 @@ def in_full(connection: Connection, view: EmailView, now: datetime) -> dict[str,
     """Return an email with its events, and its recipients with what each waits for."""
     written = events.of_message(connection, view.row_id, limit=MAX_EVENTS)
     blocks = engine_state.blocks(connection, now)
+    engaged = tracking.of_message(connection, view.row_id)
     return {
         **_summary(view),
         "counts": Counter(one.status for one in view.recipients),
         "has_content": view.has_body,
         "recipients": [
-            {**_recipient(one), "explain": explain_block(one, blocks, now)}
+            {
+                **_recipient(one),
+                "engagement": _engagement(engaged.get(number_of(one.entry_id, "dl"), _NOTHING)),
+                "explain": explain_block(one, blocks, now),
+            }
             for one in view.recipients
         ],
         "events": [event_object(one) for one in written],
@@ -201,6 +208,20 @@ def _recipient(view: RecipientView) -> dict[str, object]:
         "class": view.bounce_class or None,
         "host": view.host or None,
         "reported": view.reported,
+    }
+
+
+_NOTHING = Engagement()
+
+
+def _engagement(found: Engagement) -> dict[str, object]:
+    return {
+        "opens": found.opens,
+        "clicks": found.clicks,
+        "machine_opens": found.machine_opens,
+        "machine_clicks": found.machine_clicks,
+        "first_opened_at": _optional(found.first_opened_at),
+        "first_clicked_at": _optional(found.first_clicked_at),
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar, assert_never
 
 from starlette.responses import Response
@@ -137,6 +138,8 @@ def origin_of(call: Call) -> Origin:
         can_unsubscribe=bool(settings.api.public_url or settings.reports.domain),
         max_size=settings.submission.max_message_size,
         at=call.services.now(),
+        tracking_url=partial(call.services.tracker.base_url, call.tenant_id),
+        entropy=call.services.entropy,
     )
 
 

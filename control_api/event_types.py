@@ -136,6 +136,20 @@ TYPES: tuple[EventType, ...] = (
         {"via": "one_click", "scope": ""},
     ),
     EventType(
+        EventKind.OPENED,
+        "The images of a tracked email were fetched, for the first time.",
+        {"user_agent": "Mozilla/5.0 (X11; Linux x86_64)", "ip": "192.0.2.7"},
+    ),
+    EventType(
+        EventKind.CLICKED,
+        "A link of a tracked email was followed, for the first time.",
+        {
+            "url": "https://shop.example.com/orders/1007",
+            "user_agent": "Mozilla/5.0 (X11; Linux x86_64)",
+            "ip": "192.0.2.7",
+        },
+    ),
+    EventType(
         EventKind.DOMAIN_VERIFIED,
         "A sender domain has all the DNS records that it needs.",
         {

@@ -113,6 +113,7 @@ _PATH_PARAMETERS: Mapping[str, str] = {
     "email": "The address, or the id of the suppression.",
     "event_id": "Id of the event.",
     "token": "From a link in an email.",
+    "target": "From a link in an email: the address it leads to.",
 }
 _REQUEST_ID = {"Request-Id": {"$ref": "#/components/headers/Request-Id"}}
 

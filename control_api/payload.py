@@ -15,11 +15,13 @@ from datetime import datetime, timedelta
 
 from control_api.errors import FieldError
 from control_api.fields import Fields, json_error, line_error, parse_time
+from control_api.tracking_field import read_tracking
 from control_api.unsubscribe_field import read_offer
 from mta.core.address import MAX_MAILBOX, AddressError, parse_address, parse_mailbox
 from mta.core.envelope import Priority
 from mta.core.event import JsonValue
 from mta.core.mime import Attachment, Mailbox
+from mta.core.tracking import NO_TRACKING, Tracking
 from mta.core.unsubscribe import UnsubscribeOffer
 
 MAX_RECIPIENTS = 100
@@ -54,6 +56,7 @@ class Email:
         metadata: free-form, echoed in events.
         send_at: not before this time (aware, UTC); None is now.
         unsubscribe: how its recipients get out; None adds nothing.
+        tracking: what is noted of those who read the HTML.
     """
 
     from_: Mailbox
@@ -71,6 +74,7 @@ class Email:
     send_at: datetime | None
     priority: Priority
     unsubscribe: UnsubscribeOffer | None = None
+    tracking: Tracking = NO_TRACKING
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
@@ -97,6 +101,7 @@ def parse_email(value: JsonValue, *, now: datetime) -> Email | tuple[FieldError,
         send_at=read_send_at(fields, now),
         priority=read_priority(fields) or Priority.TRANSACTIONAL,
         unsubscribe=read_offer(fields),
+        tracking=read_tracking(fields),
     )
     fields.finish()
     if len(email.recipients) > MAX_RECIPIENTS:

@@ -20,6 +20,7 @@ from control_api.http_client import HttpClient
 from control_api.journal_news import JournalNews
 from control_api.request_meter import RequestMeter
 from control_api.schemas.base import UNDOCUMENTED, Spec
+from control_api.tracker import Tracker
 from mta.core.ids import milliseconds, new_id
 from mta.core.json_text import encode
 from storage.database import Database
@@ -42,6 +43,7 @@ class Services:
         journal_news: tells whose events have come; the webhook sender's.
         requests: notes which requests were answered.
         wake_reports: called after each commit that gives the reading of reports work.
+        tracker: counts openings and clicks.
         gauges: figures of other parts of the process for /metrics, such as "smtp_connections".
     """
 
@@ -53,6 +55,7 @@ class Services:
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     engine_problem: Callable[[], str]
+    tracker: Tracker
     domain_work: DomainWork | None = None
     in_flight: set[tuple[int, str, str]] = field(default_factory=set)
     journal_news: JournalNews = field(default_factory=JournalNews)

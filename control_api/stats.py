@@ -37,6 +37,8 @@ METRICS: Mapping[str, EventKind] = {
     "reported": EventKind.REPORTED,
     "complained": EventKind.COMPLAINED,
     "unsubscribed": EventKind.UNSUBSCRIBED,
+    "opened": EventKind.OPENED,
+    "clicked": EventKind.CLICKED,
 }
 """What can be asked for -> the events that it counts. Retries count as deferred each time."""
 _FAILURES = ("deferred", "bounced", "expired", "reported")

@@ -6,8 +6,9 @@ here: reading the request (payload.py) and the transaction (storage/submissions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from control_api.errors import FieldError
@@ -19,6 +20,7 @@ from mta.core.header import MAX_HEADER_SIZE, MAX_SUBJECT, received_field, split_
 from mta.core.message import HeaderFacts, Message
 from mta.core.mime import ComposeError, Draft, Mailbox, compose
 from mta.core.submission import Door, Submission
+from mta.core.tracking import Places, track
 from storage.errors import StorageError
 from storage.spool import INLINE_LIMIT, Spool
 
@@ -35,6 +37,8 @@ class Origin:
         at: time of arrival (aware, UTC).
         is_test: they go to the sandbox.
         can_unsubscribe: whether there is a page of ours, or an address, to unsubscribe at.
+        tracking_url: returns where tracked links of a sender domain lead, "" for nowhere.
+        entropy: returns that many random bytes.
     """
 
     tenant_id: int
@@ -45,6 +49,8 @@ class Origin:
     at: datetime
     is_test: bool = False
     can_unsubscribe: bool = False
+    tracking_url: Callable[[str], str] = lambda domain: ""
+    entropy: Callable[[int], bytes] = secrets.token_bytes
 
     def return_path(self, sender: Address) -> Address:
         """Return the address that undeliverable mail is reported to."""
@@ -65,16 +71,21 @@ def build(
     if problem := _unsubscribe_problem(email, origin):
         return problem
     message_id = f"<{public_id}@{email.from_.address.domain}>"
+    marked = _tracked(email, origin)
+    if isinstance(marked, FieldError):
+        return marked
+    pieces, places = marked
+    draft = replace(_draft(email, message_id, origin.at), html_pieces=pieces)
     try:
-        composed = compose(_draft(email, message_id, origin.at), boundary_seed=public_id)
+        composed = compose(draft, boundary_seed=public_id)
     except ComposeError as error:
         return FieldError(error.field, "invalid_value", _problem(error))
     data = trace_field(origin, public_id) + composed
     header_size = split_header(data)[1]
     if header_size > MAX_HEADER_SIZE:
         return FieldError("headers", "too_large", f"At most {MAX_HEADER_SIZE} bytes are allowed.")
-    if len(data) > origin.max_size:
-        return FieldError("", "too_large", f"A message may have {origin.max_size} bytes at most.")
+    if problem := _size_problem(len(data), origin, is_tracked=places is not None):
+        return problem
     return Submission(
         public_id=public_id,
         tenant_id=origin.tenant_id,
@@ -89,7 +100,31 @@ def build(
         batch_id=batch_id,
         is_test=origin.is_test,
         unsubscribe=email.unsubscribe,
+        tracking=places,
     )
+
+
+def _size_problem(size: int, origin: Origin, *, is_tracked: bool) -> FieldError | None:
+    if size > origin.max_size:
+        return FieldError("", "too_large", f"A message may have {origin.max_size} bytes at most.")
+    if is_tracked and size > INLINE_LIMIT:
+        message = f"A tracked message may have {INLINE_LIMIT} bytes at most."
+        return FieldError("tracking", "too_large", message)
+    return None
+
+
+def _tracked(email: Email, origin: Origin) -> tuple[tuple[str, ...], Places | None] | FieldError:
+    """Return HTML in pieces with places for tokens; nothing of both when it is not tracked."""
+    if not email.tracking or email.html is None:
+        return (), None
+    base_url = origin.tracking_url(email.from_.address.domain)
+    if not base_url:
+        message = "This server has no host for that: its operator must set api.public_url."
+        return FieldError("tracking", "not_configured", message)
+    pieces, places = track(
+        email.html, email.tracking, base_url=base_url, entropy=origin.entropy(24)
+    )
+    return tuple(pieces), places
 
 
 def _unsubscribe_problem(email: Email, origin: Origin) -> FieldError | None:

@@ -25,6 +25,7 @@ from control_api.auth import Gate
 from control_api.http_client import HttpClient
 from control_api.request_meter import RequestMeter
 from control_api.routes import Services
+from control_api.tracker import Tracker
 from control_api.webhook_sender import WebhookSender
 from mta import systemd
 from mta.composition import build_engine, build_resolver, build_submission, pair, utc_now
@@ -126,6 +127,7 @@ class Daemon:
             build_submission(settings, database, self._kick, on_key_used=self._uses.note)
         )
         self._requests = RequestMeter()
+        self._tracker = Tracker(database, settings.api.public_url, on_events=self._webhooks.kick)
         self._domains = DomainVerifier(
             database,
             build_resolver(settings),
@@ -151,6 +153,7 @@ class Daemon:
             held.push_async_callback(self._uses.flush)
             held.push_async_callback(self._gate.limiter.flush)
             held.push_async_callback(self._requests.flush, self._database)
+            held.push_async_callback(self._tracker.flush)
             held.enter_context(kick_listener(self._settings.server.data_dir, self._on_kick))
             http = self._build_http(held)
             smtp_at = await self._listen()
@@ -166,6 +169,7 @@ class Daemon:
                     tasks.create_task(self._uses.run(), name="key uses"),
                     tasks.create_task(self._gate.limiter.run(), name="rate limits"),
                     tasks.create_task(self._requests.run(self._database), name="request log"),
+                    tasks.create_task(self._tracker.run(), name="tracking"),
                     tasks.create_task(_feed_watchdog(), name="watchdog"),
                 ]
                 if http is not None:
@@ -191,6 +195,7 @@ class Daemon:
             now=utc_now,
             entropy=secrets.token_bytes,
             engine_problem=self._engine_problem,
+            tracker=self._tracker,
             domain_work=self._domains,
             journal_news=self._webhooks.journal_news,
             wake_reports=self._reports.kick,

@@ -1,8 +1,8 @@
-"""What of a message differs between its recipients: return path and unsubscribe fields.
+"""What of a message differs between its recipients: return path, unsubscribe fields, tracking.
 
-Both name the queue entry, so that what comes back is known to be about it whatever it says (VERP).
-The stored message has neither: they are put on at delivery, before signing, and are the same at
-every attempt, because servers that greylist must see one return path.
+All name the queue entry, so that what comes back is known to be about it whatever it says (VERP).
+The stored message has none of them: they are put on at delivery, before signing, and are the same
+at every attempt, because servers that greylist must see one return path.
 
 Not here: the sealed forms (core/return_path.py, core/unsubscribe.py) and what comes back
 (reports.py). Follows RFC 2369, RFC 8058, and RFC 9477 3.2 for CFBL-Feedback-ID, which finds the
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mta.core import unsubscribe
+from mta.core import tracking, unsubscribe
 from mta.core.address import Address
 from mta.core.header_writer import header_block, plain
 from mta.core.return_path import Purpose, ReturnPath, encode
@@ -48,7 +48,8 @@ class EntryMarks:
     def is_individual(self, message: QueuedMessage) -> bool:
         """Tell whether what goes over the wire differs between the recipients of a message."""
         offer = message.unsubscribe
-        return self.has_own_path(message) or (offer is not None and not offer.url)
+        differs = message.tracking is not None or (offer is not None and not offer.url)
+        return differs or self.has_own_path(message)
 
     def return_path(self, message: QueuedMessage, entry: QueuedEntry) -> str:
         """Return what goes into MAIL FROM, "" for the null return path."""
@@ -65,6 +66,14 @@ class EntryMarks:
             return header
         block = header_block([(name, plain(value)) for name, value in fields])
         return header.removesuffix(b"\r\n") + block + b"\r\n"
+
+    def filled(self, body: bytes, message: QueuedMessage, entry: QueuedEntry) -> bytes:
+        """Return a body with the tokens of one recipient where a tracked message has places."""
+        if message.tracking is None:
+            return body
+        return tracking.fill(
+            body, message.tracking, self.secret, tenant_id=message.tenant_id, entry=entry.id
+        )
 
     def _unsubscribe_fields(
         self, header: bytes, message: QueuedMessage, entry: QueuedEntry

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
+from mta.core.canonical import body_hash
 from mta.core.outcome import Stage, Unreachable
 from mta.core.transaction import SpooledBody, Transaction, TransactionRecipient
 from mta.engine_store import EngineStore, KeyBook
@@ -65,7 +66,11 @@ class TransactionBuilder:
         try:
             header, body = await self._parts(message)
             marked = self._marks.marked(header, message, entries[0])
-            signature = self._signature(message, marked, now)
+            hashed = message.message.body_hash
+            if message.tracking is not None and isinstance(body, bytes):
+                body = self._marks.filled(body, message, entries[0])
+                hashed = body_hash(body)
+            signature = self._signature(message, marked, hashed, now)
             return Transaction(
                 mail_from=self._marks.return_path(message, entries[0]),
                 # Reports come to us then, who want them in any case, and without the whole mail.
@@ -104,10 +109,12 @@ class TransactionBuilder:
         except OSError as error:
             raise StorageError(f"spool file {name}: {error.strerror}") from error
 
-    def _signature(self, message: QueuedMessage, header: bytes, now: datetime) -> bytes:
+    def _signature(
+        self, message: QueuedMessage, header: bytes, hashed: bytes, now: datetime
+    ) -> bytes:
         domain = key_domain(message.sender_domain, self._book.keys)
         if domain is None or self._signer is None:
             return b""
         return self._signer.sign(
-            header, message.message.body_hash, domain=domain, keys=self._book.keys[domain], at=now
+            header, hashed, domain=domain, keys=self._book.keys[domain], at=now
         )

@@ -15,8 +15,9 @@ from mta.core import ids
 from mta.core.disposition import Why
 from mta.core.envelope import Priority
 from mta.core.message import Message
+from mta.core.tracking import Places
 from mta.core.unsubscribe import UnsubscribeOffer
-from storage import domains, suspensions, tallies, unsubscribes
+from storage import domains, suspensions, tallies, tracking, unsubscribes
 from storage.database import Connection
 from storage.entries import EntryState
 from storage.sql import chunks, marks
@@ -39,6 +40,7 @@ class QueuedMessage:
         queued_at: when it was accepted (aware, UTC).
         door: a core.submission.Door value.
         unsubscribe: how its recipients get out; None adds nothing.
+        tracking: where its body has placeholders for tokens of each recipient; None: nowhere.
     """
 
     id: int
@@ -53,6 +55,7 @@ class QueuedMessage:
     queued_at: datetime
     door: str = "api"
     unsubscribe: UnsubscribeOffer | None = None
+    tracking: Places | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ _CLAIM = "UPDATE entries SET state = 1, owner = ? WHERE id = ?"
 _MESSAGES = """
 SELECT m.id, m.public_id, m.tenant_id, m.mail_from, m.ret, m.envid, m.has_8bit_header,
     m.sender_domain, m.created_at, m.send_at, m.size, m.header_size, m.body_hash, m.is_8bit,
-    b.data, b.file, m.door, m.unsubscribe
+    b.data, b.file, m.door, m.unsubscribe, m.tracking
 FROM messages m LEFT JOIN bodies b ON b.message_id = m.id WHERE m.id IN ({})
 """
 
@@ -245,7 +248,7 @@ def _load(
 def _message(row: tuple[Any, ...]) -> tuple[QueuedMessage, datetime]:
     (row_id, public_id, tenant_id, mail_from, ret, envid, header_8bit, sender_domain) = row[:8]
     (created_at, send_at, size, header_size, body_hash, is_8bit, data, file) = row[8:16]
-    door, offer = row[16:]
+    door, offer, places = row[16:]
     queued_at = ids.moment(created_at)
     message = QueuedMessage(
         id=row_id,
@@ -260,6 +263,7 @@ def _message(row: tuple[Any, ...]) -> tuple[QueuedMessage, datetime]:
         queued_at=queued_at,
         door=door,
         unsubscribe=unsubscribes.from_column(offer),
+        tracking=tracking.from_column(places),
     )
     return message, queued_at if send_at is None else ids.moment(send_at)
 

@@ -229,6 +229,20 @@ def keys_version(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def tracking_hosts(connection: Connection) -> dict[tuple[int, str], str]:
+    """Return tenant and domain -> tracking host, where it was last seen to lead here; few rows."""
+    return {
+        (tenant_id, name): host
+        for tenant_id, name, host in connection.execute(
+            "SELECT tenant_id, name, tracking_host FROM domains WHERE tracking_host <> ''"
+            " AND EXISTS (SELECT 1 FROM json_each(report, '$.records') found"
+            " WHERE json_extract(found.value, '$.record') = 'Tracking'"
+            " AND json_extract(found.value, '$.name') = tracking_host"
+            " AND json_extract(found.value, '$.status') = 'ok')"
+        )
+    }
+
+
 def verified_among(connection: Connection, tenant_id: int, names: Sequence[str]) -> bool:
     """Return whether one of the names is a verified domain of the tenant."""
     row = connection.execute(

@@ -22,6 +22,7 @@ from storage import (
     schema_stats,
     schema_suppressions,
     schema_suspensions,
+    schema_tracking,
     schema_webhooks,
 )
 from storage.errors import SchemaTooNew
@@ -40,6 +41,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "webhook_delivery": schema_webhooks.WEBHOOK_DELIVERY,
     "reports": schema_reports.REPORTS,
     "domain_checks": schema_domains.DOMAIN_CHECKS,
+    "tracking": schema_tracking.TRACKING,
 }
 """Name -> statements, in the order they are applied."""
 

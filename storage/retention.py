@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from mta.core import ids
-from storage import unsubscribes, webhook_attempts
+from storage import tracking, unsubscribes, webhook_attempts
 from storage.database import Connection
 from storage.events import decoded_tags
 from storage.sql import chunks, marks
@@ -136,6 +136,7 @@ def _prune_messages(connection: Connection, message_rows: list[int]) -> tuple[li
             some,
         ).fetchall()
         rows = [row[0] for row in gone]
+        tracking.forget(connection, rows)
         connection.executemany("DELETE FROM entries WHERE message_id = ?", zip(rows, strict=True))
         _delete_tags(connection, gone)
         files += _delete_bodies(connection, rows)

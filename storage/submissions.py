@@ -16,7 +16,7 @@ from mta.core.access import Denial, may_send_from
 from mta.core.disposition import Why
 from mta.core.quota import UNLIMITED, Quota
 from mta.core.submission import AcceptFacts, Prepared, Submission, delayed, prepare
-from storage import domains, events, faults, quotas, suppressions, unsubscribes
+from storage import domains, events, faults, quotas, suppressions, tracking, unsubscribes
 from storage.database import Connection
 from storage.entries import EntryState
 
@@ -183,9 +183,9 @@ INSERT INTO messages (
     public_id, tenant_id, door, mail_from, ret, envid, from_address, sender_domain, subject,
     message_id, header_to, header_cc, header_bcc, reply_to, has_8bit_header, size, header_size,
     body_hash, is_8bit, batch_id, tags, metadata, created_at, send_at, status, recipients, pending,
-    settled_at, has_body, is_test, unsubscribe
+    settled_at, has_body, is_test, unsubscribe, tracking
 ) VALUES (
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?
 )
 RETURNING id
 """
@@ -211,8 +211,12 @@ def _insert(
     if not pending:
         status = "suppressed"
     counts = (len(prepared.entries), pending, None if pending else now_ms)
-    offer = unsubscribes.to_column(submission.unsubscribe)
-    row = (*_facts(submission), now_ms, send_at_ms, status, *counts, submission.is_test, offer)
+    extras = (
+        submission.is_test,
+        unsubscribes.to_column(submission.unsubscribe),
+        tracking.to_column(submission.tracking),
+    )
+    row = (*_facts(submission), now_ms, send_at_ms, status, *counts, *extras)
     message_row = _inserted(connection, _INSERT_MESSAGE, row)
     connection.execute(
         "INSERT INTO bodies (message_id, file, data) VALUES (?, ?, ?)",

@@ -127,6 +127,16 @@ SPECS: Mapping[str, Spec] = {
         other_answers={400: _PAGE, 404: _PAGE},
         examples={"One click": "List-Unsubscribe=One-Click"},
     ),
+    "GET /t/o/{token}.gif": Spec(
+        _SERVICE, "Every request is answered with the image.", answer={"image/gif": text()}
+    ),
+    "GET /t/c/{token}/{target}": Spec(
+        _SERVICE,
+        "Leads on to the address that the sender put into the email, and nowhere else.",
+        answer={},
+        status=302,
+        other_answers={404: _PAGE},
+    ),
     "GET /v1/openapi.json": Spec(
         _SERVICE, "This document (OpenAPI 3.1).", answer={JSON: {"type": "object"}}
     ),

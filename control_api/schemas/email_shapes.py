@@ -104,6 +104,19 @@ _UNSUBSCRIBE: Schema = {
     ],
     "description": "Writes List-Unsubscribe and, with one click, List-Unsubscribe-Post.",
 }
+_TRACKING: Schema = {
+    "anyOf": [
+        flag("Both."),
+        wish(
+            {},
+            {
+                "opens": flag("Add an image to the HTML and count who fetches it."),
+                "clicks": flag("Lead the links of the HTML over this server and count clicks."),
+            },
+        ),
+    ],
+    "description": "What is noted of those who read the HTML; nothing unless asked for.",
+}
 NEW_EMAIL: Schema = wish(
     {"from": MAILBOX, "to": MAILBOXES},
     {
@@ -126,6 +139,7 @@ NEW_EMAIL: Schema = wish(
         "scheduled_at": SCHEDULED_AT,
         "priority": PRIORITY,
         "unsubscribe": _UNSUBSCRIBE,
+        "tracking": _TRACKING,
     },
 )
 RAW_EMAIL: Schema = wish(
@@ -230,7 +244,18 @@ COMPONENTS: Mapping[str, Schema] = {
             "class": _CLASS,
             "host": or_null(text("The server that was spoken to last.")),
             "reported": array(one_of(["bounced", "complained"]), "What came back later."),
+            "engagement": ref("Engagement"),
             "explain": or_null(ref("Explanation")),
+        },
+    ),
+    "Engagement": given(
+        {
+            "opens": number("By persons, as far as can be told."),
+            "clicks": number("By persons, as far as can be told."),
+            "machine_opens": number("By mail programs and filters."),
+            "machine_clicks": number("By mail programs and filters."),
+            "first_opened_at": or_null(time("By a person.")),
+            "first_clicked_at": or_null(time("By a person.")),
         },
     ),
     "Explanation": given(

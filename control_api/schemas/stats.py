@@ -42,6 +42,8 @@ METRICS = (
     "reported",
     "complained",
     "unsubscribed",
+    "opened",
+    "clicked",
 )
 GROUPS = ("domain", "tag", "mx")
 _GRANULARITY = one_of(["hour", "day"])

@@ -23,6 +23,8 @@ STYLES: Mapping[EventKind, str] = {
     EventKind.REPORTED: "bad",
     EventKind.COMPLAINED: "bad",
     EventKind.UNSUBSCRIBED: "quiet",
+    EventKind.OPENED: "good",
+    EventKind.CLICKED: "good",
     EventKind.SUPPRESSION_ADDED: "quiet",
     EventKind.SUPPRESSION_REMOVED: "quiet",
 }

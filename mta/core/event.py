@@ -38,6 +38,10 @@ class EventKind(enum.Enum):
     """The recipient, or the recipient's provider, called it spam."""
     UNSUBSCRIBED = "unsubscribed"
     """The recipient wants no more of this mail."""
+    OPENED = "opened"
+    """Its images were fetched; the first time by a person, and by a machine (data.machine)."""
+    CLICKED = "clicked"
+    """A link of it was followed, data.url; the first time by a person, and by a machine."""
     DOMAIN_VERIFIED = "domain_verified"
     """A sender domain has all the DNS records that it needs."""
     DOMAIN_FAILED = "domain_failed"
@@ -67,6 +71,8 @@ _WEBHOOK_TYPES: Mapping[EventKind, str] = {
     EventKind.REPORTED: "email.bounced",
     EventKind.COMPLAINED: "email.complained",
     EventKind.UNSUBSCRIBED: "email.unsubscribed",
+    EventKind.OPENED: "email.opened",
+    EventKind.CLICKED: "email.clicked",
     EventKind.DOMAIN_VERIFIED: "domain.verified",
     EventKind.DOMAIN_FAILED: "domain.failed",
     EventKind.WEBHOOK_DISABLED: "webhook.disabled",

@@ -16,6 +16,7 @@ from mta.core.disposition import Why
 from mta.core.envelope import Envelope, Priority, Recipient
 from mta.core.event import Event, EventKind, JsonValue
 from mta.core.message import HeaderFacts, Message
+from mta.core.tracking import Places
 from mta.core.unsubscribe import UnsubscribeOffer
 
 
@@ -46,6 +47,7 @@ class Submission:
         batch_id: "bt_..." when it came in a batch, else "".
         is_test: came with a test key: it goes to the sandbox, whoever it is for.
         unsubscribe: how its recipients get out; None adds nothing to the message.
+        tracking: where its body has placeholders for tokens of each recipient; None: nowhere.
     """
 
     public_id: str
@@ -61,6 +63,7 @@ class Submission:
     batch_id: str = ""
     is_test: bool = False
     unsubscribe: UnsubscribeOffer | None = None
+    tracking: Places | None = None
 
 
 @dataclass(frozen=True, slots=True)

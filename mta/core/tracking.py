@@ -50,6 +50,9 @@ class Tracking:
         return self.opens or self.clicks
 
 
+NO_TRACKING = Tracking()
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where a stored message has placeholders.

@@ -20,6 +20,7 @@ from control_api.app import build_app
 from control_api.auth import Gate
 from control_api.http_client import HttpClient
 from control_api.routes import Services
+from control_api.tracker import Tracker
 from mta.core.access import UNRESTRICTED, Access
 from mta.core.api_key import ENTROPY_SIZE, format_key, key_hash, last4
 from mta.core.header import HeaderBlock, split_header
@@ -78,6 +79,7 @@ class Api:
 
     def __post_init__(self) -> None:
         self.uses = KeyUses(self.database, self.clock)
+        self.tracker = Tracker(self.database, self.settings.api.public_url)
         self.services = Services(
             database=self.database,
             settings=self.settings,
@@ -87,6 +89,7 @@ class Api:
             now=self.clock,
             entropy=os.urandom,
             engine_problem=lambda: self.engine_problem,
+            tracker=self.tracker,
         )
         self.app = build_app(self.services)
         self.anonymous = Client(self.app)

@@ -39,6 +39,7 @@ OTHERWISE = {
     "POST /v1/batches/{id}/cancel": (409, "nothing of it waits: the address is suppressed"),
     "GET /u/{token}": (404, "a made-up token"),
     "POST /u/{token}": (404, "a made-up token"),
+    "GET /t/c/{token}/{target}": (404, "a made-up token"),
     "POST /v1/webhooks/{id}/test": (200, "nobody listens, which is told in the body"),
 }
 """Where the example cannot succeed, what comes instead."""
@@ -124,7 +125,12 @@ class World:
 
     def target(self, route: Route) -> str:
         area = route.path.removeprefix("/v1/").partition("/")[0]
-        values = {"id": self.ids.get(area, ""), "event_id": self.event_id, "token": "x" * 40}
+        values = {
+            "id": self.ids.get(area, ""),
+            "event_id": self.event_id,
+            "token": "x" * 40,
+            "target": "x",
+        }
         return route.path.format(email="x@example.net", **values)
 
     async def ask(self, route: Route, example: Any = None, media: str = JSON) -> Reply:

@@ -1,0 +1,185 @@
+"""Opens and clicks as they are counted: one row for each recipient, one event for each first.
+
+A thousand openings of one mail are one update: hits are counted together before they come here
+(control_api/tracking.py). The journal gets the first opening and the first click of each link by a
+person, and the first by a machine, marked as such; further ones only count.
+Not here: tokens (mta/core/tracking.py) and who is a machine (mta/core/tracking_agents.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from mta.core import ids, json_text
+from mta.core.event import EventKind, JsonValue
+from mta.core.tracking import Places
+from mta.core.tracking_agents import Machine, machine_of
+from storage import events
+from storage.database import Connection
+from storage.sql import chunks, marks
+
+
+@dataclass(frozen=True, slots=True)
+class CountedHit:
+    """Hits of one recipient on one target from one kind of program.
+
+    Attributes:
+        tenant_id, entry_id: whose; entries of other tenants, or that are gone, are not counted.
+        target: the address clicked at; "" for openings.
+        agent: User-Agent of the first.
+        method: of the first.
+        address: IP address of the first.
+        at: time of the first (aware, UTC).
+        count: how many.
+    """
+
+    tenant_id: int
+    entry_id: int
+    target: str
+    agent: str
+    method: str
+    address: str
+    at: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Engagement:
+    """What a recipient did; times are aware (UTC), None when it never happened."""
+
+    opens: int = 0
+    clicks: int = 0
+    machine_opens: int = 0
+    machine_clicks: int = 0
+    first_opened_at: datetime | None = None
+    last_opened_at: datetime | None = None
+    first_clicked_at: datetime | None = None
+    last_clicked_at: datetime | None = None
+
+
+_ENTRIES = """
+SELECT q.id, q.message_id, q.tenant_id, (
+    SELECT MAX(at) FROM events e WHERE e.message_id = q.message_id AND e.entry_id = q.id
+    AND e.kind = 'delivered'
+)
+FROM entries q WHERE q.id IN ({})
+"""
+
+_COUNT = """
+INSERT INTO engagement (
+    entry_id, message_id, tenant_id, opens, clicks, machine_opens, machine_clicks,
+    first_opened_at, last_opened_at, first_clicked_at, last_clicked_at
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?9)
+ON CONFLICT (entry_id) DO UPDATE SET
+    opens = opens + ?4, clicks = clicks + ?5,
+    machine_opens = machine_opens + ?6, machine_clicks = machine_clicks + ?7,
+    first_opened_at = COALESCE(first_opened_at, ?8), last_opened_at = COALESCE(?8, last_opened_at),
+    first_clicked_at = COALESCE(first_clicked_at, ?9),
+    last_clicked_at = COALESCE(?9, last_clicked_at)
+RETURNING opens - ?4, machine_opens - ?6, machine_clicks - ?7
+"""
+
+_COUNT_LINK = """
+INSERT INTO link_clicks (entry_id, url, clicks, first_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (entry_id, url) DO UPDATE SET clicks = clicks + ?3
+RETURNING clicks - ?3
+"""
+
+
+def record(connection: Connection, hits: Sequence[CountedHit]) -> int:
+    """Count hits and write events of the first ones; return how many events were written."""
+    known: dict[int, tuple[int, int, int | None]] = {}
+    for chunk in chunks(sorted({hit.entry_id for hit in hits})):
+        for entry_id, *rest in connection.execute(_ENTRIES.format(marks(chunk)), chunk):
+            known[entry_id] = cast("tuple[int, int, int | None]", tuple(rest))
+    journal: list[events.EventRow] = []
+    for hit in hits:
+        found = known.get(hit.entry_id)
+        if found is not None and found[1] == hit.tenant_id:
+            journal += _count(connection, hit, found[0], found[2])
+    events.append(connection, journal)
+    return len(journal)
+
+
+def _count(
+    connection: Connection, hit: CountedHit, message_id: int, delivered_ms: int | None
+) -> list[events.EventRow]:
+    """Add one hit; return the event that it is worth, if any."""
+    since = None if delivered_ms is None else hit.at - ids.moment(delivered_ms)
+    machine = machine_of(hit.agent, hit.method, since)
+    person, at_ms = machine.is_person, ids.milliseconds(hit.at)
+    opened, clicked = (0, hit.count) if hit.target else (hit.count, 0)
+    row = connection.execute(
+        _COUNT,
+        (
+            *(hit.entry_id, message_id, hit.tenant_id),
+            *((opened, clicked, 0, 0) if person else (0, 0, opened, clicked)),
+            at_ms if person and opened else None,
+            at_ms if person and clicked else None,
+        ),
+    ).fetchall()[0]
+    opens_before, machine_opens_before, machine_clicks_before = row
+    if not person:
+        before = machine_clicks_before if clicked else machine_opens_before
+    elif clicked:
+        link = (hit.entry_id, hit.target, clicked, at_ms)
+        before = connection.execute(_COUNT_LINK, link).fetchall()[0][0]
+    else:
+        before = opens_before
+    if before:
+        return []
+    kind = EventKind.CLICKED if clicked else EventKind.OPENED
+    data = events.json_data(_details(hit, machine))
+    return [(message_id, hit.entry_id, hit.tenant_id, kind.value, at_ms, data)]
+
+
+def _details(hit: CountedHit, machine: Machine) -> Mapping[str, JsonValue]:
+    details: dict[str, JsonValue] = {
+        "url": hit.target,
+        "user_agent": hit.agent[:512],
+        "ip": hit.address,
+        "machine": machine.value,
+    }
+    return {name: value for name, value in details.items() if value}
+
+
+def of_message(connection: Connection, message_row: int) -> dict[int | None, Engagement]:
+    """Return row id of the entry -> what its recipient did, for those who did anything."""
+    rows = connection.execute(
+        "SELECT entry_id, opens, clicks, machine_opens, machine_clicks, first_opened_at,"
+        " last_opened_at, first_clicked_at, last_clicked_at FROM engagement WHERE message_id = ?",
+        (message_row,),
+    )
+    return {
+        row[0]: Engagement(*row[1:5], *(None if at is None else ids.moment(at) for at in row[5:]))
+        for row in rows
+    }
+
+
+def forget(connection: Connection, message_rows: Sequence[int]) -> None:
+    """Delete what is known of the recipients of messages that are about to be deleted."""
+    rows = [(row,) for row in message_rows]
+    connection.executemany(
+        "DELETE FROM link_clicks WHERE entry_id IN"
+        " (SELECT entry_id FROM engagement WHERE message_id = ?)",
+        rows,
+    )
+    connection.executemany("DELETE FROM engagement WHERE message_id = ?", rows)
+
+
+def to_column(places: Places | None) -> str | None:
+    """Return places as messages.tracking keeps them."""
+    if places is None:
+        return None
+    return json_text.encode({"nonce": places.nonce, "targets": list(places.targets)}).decode()
+
+
+def from_column(text: str | None) -> Places | None:
+    """Return the places in messages.tracking."""
+    if text is None:
+        return None
+    fields = cast("dict[str, object]", json_text.decode(text))
+    return Places(str(fields["nonce"]), tuple(cast("list[str]", fields["targets"])))
