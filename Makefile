@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MTA := $(BIN)/mta
 
+.PHONY: faults soak probe kill-bench lock sbom
 .PHONY: help install demo run test lint types check bench eval fuzz-api clean
 .DEFAULT_GOAL := help
 
@@ -32,6 +33,7 @@ test: install ## run the tests; names what it skips and why
 lint: install ## check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml mta control_api storage config
 
 types: install ## check types
 	$(BIN)/mypy
@@ -46,6 +48,27 @@ eval: install ## score the reading of bounces and replies, also of a corpus (MTA
 
 fuzz-api: install ## ask a live server everything that the OpenAPI document allows and forbids
 	@$(BIN)/python -m tests.support.fuzz_api
+
+faults: install ## survive kills, crashes, power cuts and full disks (some minutes; root for all)
+	$(BIN)/pytest -n 2 -m slow tests
+
+MINUTES ?= 10
+SEED ?=
+soak: install ## faults of every kind at random, MINUTES=n long; SEED=n plays one again
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+kill-bench: install ## kill the engine, and Postfix, 25 times under the same load (root for Postfix)
+	@$(BIN)/python -m benchmarks.kills
+
+probe: install ## let nmap, testssl, slowhttptest, swaks and schemathesis attack a local engine
+	@$(BIN)/python -m tools.probe
+
+lock: install ## pin what is deployed, with digests: requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --generate-hashes --universal \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url -o requirements.lock
+
+sbom: install ## write the bill of materials of requirements.lock to sbom.json
+	$(BIN)/python -m tools.sbom > sbom.json
 
 clean: ## remove what the other targets made
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
