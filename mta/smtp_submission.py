@@ -8,11 +8,10 @@ mta/core/header.outgoing_header changes. Not here: the dialogue (smtp_server.py)
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import assert_never
 
 from mta.core.access import EMAILS_SEND, Access, Denial, Reason, may_use
@@ -35,6 +34,7 @@ from mta.core.network import IpNetwork, in_networks
 from mta.core.reply import Reply
 from mta.core.submission import Door, Submission
 from mta.core.unsubscribe import UnsubscribeOffer
+from mta.entropy import Entropy
 from mta.logs import log_event
 from mta.smtp_idempotency import KeyReused, Repeated, Token, accept_once
 from mta.smtp_session import Arrival, Identity, Session
@@ -75,16 +75,18 @@ class SubmissionHandler:
         *,
         on_accepted: Callable[[], None],
         now: Callable[[], datetime],
-        entropy: Callable[[int], bytes] = secrets.token_bytes,
+        entropy: Callable[[int], bytes] | None = None,
         on_key_used: Callable[[str], object] = bool,
     ) -> None:
         """Take storage, the rules, what to call after each COMMIT, and with each key at work."""
+        trusted = partial(in_networks, networks=rules.trusted_networks)
+        self._is_trusted = lru_cache(maxsize=1024)(trusted)
         self._on_key_used = on_key_used
         self._database = database
         self._rules = rules
         self._on_accepted = on_accepted
         self._now = now
-        self._entropy = entropy
+        self._entropy = entropy or Entropy()
 
     async def authenticate(self, session: Session, user: str, password: bytes) -> Identity | None:
         """Return the tenant whose API key the password is; the user name may be anything."""
@@ -96,7 +98,7 @@ class SubmissionHandler:
         self._database.require_room(0)
         if session.identity:
             return await self._recheck(session, session.identity) or self._judge_key(session)
-        if in_networks(session.address, self._rules.trusted_networks):
+        if self._is_trusted(session.address):
             return None
         if session.may_authenticate:
             return Reply(530, "5.7.0", "Authentication required: the password is an API key")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -86,6 +87,13 @@ class HeaderBlock:
     """Header fields in order, from the top."""
 
     fields: tuple[Field, ...]
+    _by_name: Mapping[bytes, list[Field]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name: dict[bytes, list[Field]] = {}
+        for one in self.fields:
+            by_name.setdefault(one.name.lower(), []).append(one)
+        object.__setattr__(self, "_by_name", by_name)
 
     @classmethod
     def parse(cls, data: bytes) -> HeaderBlock:
@@ -112,22 +120,24 @@ class HeaderBlock:
 
     def all(self, name: bytes) -> tuple[Field, ...]:
         """Return the fields of that name, in any case, from the top."""
-        lower = name.lower()
-        return tuple(
-            field
-            for field in self.fields
-            if len(field.name) == len(lower) and field.name.lower() == lower
-        )
+        return tuple(self._by_name.get(name.lower(), ()))
 
     def get(self, name: bytes) -> bytes | None:
         """Return the unfolded value of the first field of that name, None when there is none."""
-        found = self.all(name)
+        found = self._by_name.get(name.lower())
         return found[0].value if found else None
 
     def without(self, *names: bytes) -> HeaderBlock:
         """Return the block without the fields of these names, in any case."""
-        dropped = {name.lower() for name in names}
-        return HeaderBlock(tuple(field for field in self.fields if field.lower not in dropped))
+        dropped = {name.lower() for name in names} & self._by_name.keys()
+        if not dropped:
+            return self
+        return HeaderBlock(tuple(one for one in self.fields if one.lower not in dropped))
+
+    @property
+    def names(self) -> frozenset[bytes]:
+        """The names of its fields in lower case."""
+        return frozenset(self._by_name)
 
     def prepended(self, raw: bytes) -> HeaderBlock:
         """Return the block with the fields of `raw`, CRLFs and all, above the others.
@@ -143,7 +153,7 @@ class HeaderBlock:
 
     def to_bytes(self) -> bytes:
         """Return the bytes of all fields, without the blank line."""
-        return b"".join(field.raw for field in self.fields)
+        return b"".join([one.raw for one in self.fields])
 
 
 def split_header(data: bytes) -> tuple[bytes, int]:
@@ -177,7 +187,7 @@ def facts(block: HeaderBlock) -> HeaderFacts:
         cc=_mailboxes(block, b"Cc"),
         bcc=_mailboxes(block, b"Bcc"),
         reply_to=_mailboxes(block, b"Reply-To"),
-        has_8bit_header=not all(field.raw.isascii() for field in block.fields),
+        has_8bit_header=not block.to_bytes().isascii(),
     )
 
 
@@ -205,12 +215,12 @@ def outgoing_header(block: HeaderBlock, *, stamp: Stamp) -> bytes:
     Raises:
         HeaderError: a part of the stamp is not one field.
     """
-    kept = tuple(field for field in block.fields if not _is_private(field.lower))
-    out = HeaderBlock(kept).prepended(stamp.received)
+    kept = block.without(*filter(_is_private, block.names))
+    parts = [HeaderBlock.parse(stamp.received).to_bytes(), kept.to_bytes()]
     for name, value in ((b"Date", stamp.date), (b"Message-ID", stamp.message_id)):
-        if not out.all(name):
-            out = out.appended(Field.of(name, value).raw)
-    return out.to_bytes() + b"\r\n"
+        if not kept.all(name):
+            parts.append(Field.of(name, value).raw)
+    return b"".join((*parts, b"\r\n"))
 
 
 def received_field(  # noqa: PLR0913 - one argument for each clause of the field
@@ -251,7 +261,8 @@ def rfc5322_date(at: datetime) -> str:
     """Return an aware time as "Tue, 01 Jan 2030 09:30:00 +0000", in UTC (RFC 5322 3.3)."""
     at = at.astimezone(UTC)
     day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
-    return f"{day}, {at.day:02} {month} {at.year:04} {at:%H:%M:%S} +0000"
+    clock = f"{at.hour:02}:{at.minute:02}:{at.second:02}"
+    return f"{day}, {at.day:02} {month} {at.year:04} {clock} +0000"
 
 
 def _authors(block: HeaderBlock) -> list[str]:
@@ -277,7 +288,7 @@ def _domain(address: str) -> str:
 
 def _mailboxes(block: HeaderBlock, name: bytes) -> tuple[str, ...]:
     """Return the first mailboxes in the fields of that name, for display."""
-    found = (mailbox for field in block.all(name) for mailbox in read_mailboxes(field.value))
+    found = (mailbox for one in block.all(name) for mailbox in read_mailboxes(one.value))
     return tuple(_shown(*mailbox) for mailbox in islice(found, MAX_MAILBOXES))
 
 

@@ -27,6 +27,8 @@ _CHARSET = re.compile(
 """Charsets of real mail; among Python's other codecs are slow ones and ones that are no charset."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+_SIMPLE = re.compile(r"([\w .'-]*+)<([\w@.+-]++)>|([\w@.+-]++)", re.ASCII)
+"""One mailbox that nothing is to be decoded in, as most are."""
 _TOKEN = re.compile(
     r'(?P<quoted>"(?:[^"\\]|\\.)*+"?)|(?P<angle><[^<>]*+>?)|(?P<literal>\[[^\[\]]*+\]?)'
     r'|(?P<special>[(,:;])|(?P<text>[^"<\[(,:;]++)',
@@ -41,7 +43,8 @@ def plain_text(value: bytes) -> str:
 
     Control characters and line ends become spaces. Only the first MAX_VALUE octets count.
     """
-    return _UNPRINTABLE.sub(" ", value[:MAX_VALUE].decode("utf-8", "replace"))
+    text = value[:MAX_VALUE].decode("utf-8", "replace")
+    return text if text.isprintable() else _UNPRINTABLE.sub(" ", text)
 
 
 def decode_words(value: bytes) -> str:
@@ -51,6 +54,8 @@ def decode_words(value: bytes) -> str:
     the encoded words held.
     """
     text = plain_text(value)
+    if "=?" not in text:
+        return text
     pieces: list[tuple[str, bytes]] = []
     position = 0
     for word in _WORD.finditer(text):
@@ -79,9 +84,13 @@ def read_mailboxes(value: bytes, *, limit: int = MAX_MAILBOXES) -> tuple[tuple[s
         value: unfolded; only the first MAX_VALUE octets count.
         limit: mailboxes to return at most.
     """
+    whole = plain_text(value)
+    if simple := _SIMPLE.fullmatch(whole):
+        name, address, bare = simple.groups()
+        return (("", bare),) if bare else ((name.strip(), address),)
     found: list[tuple[str, str]] = []
     name, angles = "", list[str]()
-    for kind, text in (*_tokens(plain_text(value)), ("special", ",")):
+    for kind, text in (*_tokens(whole), ("special", ",")):
         if kind == "angle":
             angles.append(text.strip("<> \t"))
         elif kind != "special":

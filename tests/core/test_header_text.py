@@ -146,3 +146,17 @@ def test_any_octets_in_any_charset(charset: str, octets: bytes) -> None:
 def test_repetition_is_linear(piece: bytes) -> None:
     decode_words(piece * 5000)
     read_mailboxes(piece * 5000)
+
+
+@given(st.text("ab1 .'-_@+<>\",\t\\()é", max_size=24))
+def test_simple_mailboxes_are_read_like_all_others(text: str) -> None:
+    value = text.encode()
+    # An empty member of the list says nothing, but keeps the list from being a simple mailbox.
+    assert read_mailboxes(value) == read_mailboxes(b"," + value)
+
+
+@pytest.mark.parametrize(
+    "value", [b"a@b.example", b"<a@b.example>", b"Jo A. O'Neil  <a.b+c@d-e.example>", b"jo"]
+)
+def test_what_most_fields_hold_is_read_like_a_list(value: bytes) -> None:
+    assert read_mailboxes(value) == read_mailboxes(b"," + value)
