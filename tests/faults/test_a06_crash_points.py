@@ -91,7 +91,7 @@ async def test_a06_nothing_is_lost_by_a_crash_at(tmp_path: Path, point: str) -> 
         engine = Crashing(tmp_path, receiver.port, point, count)
         try:
             await engine.start()
-            await make_webhook(engine, hooks.url)
+            await engine.make_webhook(hooks.url)
             await engine.stop()
             await engine.start(engine.faults)
             load.start(engine.smtp_port, 3, api=(engine.api_port, engine.key), callers=3)
@@ -113,20 +113,6 @@ async def test_a06_nothing_is_lost_by_a_crash_at(tmp_path: Path, point: str) -> 
     assert all(one.is_final for found in states.values() for one in found)
     assert all(len(states[to]) == 1 for to in states if to.startswith("h"))  # one key, one email
     engine.check_integrity()
-
-
-async def make_webhook(engine: Mailwright, url: str) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", engine.api_port)
-    body = json.dumps({"url": url}).encode()
-    writer.write(
-        f"POST /v1/webhooks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {engine.key}\r\n"
-        f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n"
-        "Connection: close\r\n\r\n".encode()
-        + body
-    )
-    answer = await reader.read()
-    writer.close()
-    assert answer.startswith(b"HTTP/1.1 200"), answer
 
 
 async def submit_large(port: int, ledger: Ledger, count: int) -> None:

@@ -125,12 +125,13 @@ data_dir = "{data}"
 listen = "127.0.0.1:{api_port}"
 [smtp.submission]
 listen = ["127.0.0.1:{smtp_port}"]
+{submission}
 [policy]
 require_verified_domain = false
 [delivery]
 allow_private_destinations = true
 port = {receiver_port}
-retry = {{ first = "300ms", ceiling = "2s", lifetime = "1h", jitter = 0.5 }}
+retry = {{ jitter = 0.5, {retry} }}
 [dns]
 nameservers = ["{nameserver}"]
 timeout = "1s"
@@ -152,6 +153,9 @@ class Mailwright:
         nameserver: str = "127.0.0.1:1",
         pinned: tuple[str, ...] = ("*",),
         extra: str = "",
+        retry: str = 'first = "300ms", ceiling = "2s", lifetime = "1h"',
+        routing: str = "",
+        submission: str = "",
         environment: dict[str, str] | None = None,
         prefix: Sequence[str] = (),
     ) -> None:
@@ -163,6 +167,8 @@ class Mailwright:
             nameserver: for domains that are not pinned.
             pinned: domains that need no DNS; "*" is all.
             extra: more TOML.
+            retry: of [delivery].
+            routing, submission: more of [routing] and [smtp.submission].
             environment: more variables.
             prefix: what goes in front of its command.
         """
@@ -175,7 +181,7 @@ class Mailwright:
         self._environment = environment or {}
         self._prefix = list(prefix)
         self._group = _Group()
-        routing = "\n".join(f'"{name}" = "smtp://127.0.0.1:{receiver_port}"' for name in pinned)
+        pins = [f'"{name}" = "smtp://127.0.0.1:{receiver_port}"' for name in pinned]
         self._config.write_text(
             CONFIG.format(
                 data=self.data,
@@ -183,7 +189,9 @@ class Mailwright:
                 smtp_port=self.smtp_port,
                 receiver_port=receiver_port,
                 nameserver=nameserver,
-                routing=routing,
+                retry=retry,
+                submission=submission,
+                routing="\n".join([*pins, routing]),
             )
             + extra
         )
@@ -221,6 +229,20 @@ class Mailwright:
             self.key = json.loads(await self.mta("key", "create", "--name", "load", "--json"))[
                 "key"
             ]
+
+    async def make_webhook(self, url: str) -> None:
+        """Make an endpoint that is told of everything."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.api_port)
+        body = json.dumps({"url": url}).encode()
+        writer.write(
+            f"POST /v1/webhooks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key}\r\n"
+            f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n"
+            "Connection: close\r\n\r\n".encode()
+            + body
+        )
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200"), answer
 
     async def kill(self) -> int:
         """Kill the group; the claims that it leaves in storage are what was in flight."""
