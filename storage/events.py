@@ -15,7 +15,7 @@ from mta.core import ids, json_text
 from mta.core.event import EventKind, JsonValue
 from storage.database import Connection
 from storage.entries import entry_id
-from storage.sql import chunks, marks
+from storage.sql import chunks, given, marks
 
 EventRow = tuple[int, int, int, str, int, str]
 """message_id, entry_id, tenant_id, kind, at (ms), data (JSON text): what append() writes.
@@ -62,13 +62,16 @@ class JournalEntry:
     message_id: str
 
 
+_APPEND = """
+INSERT INTO events (message_id, entry_id, tenant_id, kind, at, data)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+FROM json_each(?) AS given
+"""
+
+
 def append(connection: Connection, rows: Iterable[EventRow]) -> None:
     """Write events at the end of the journal, in the order given."""
-    connection.executemany(
-        "INSERT INTO events (message_id, entry_id, tenant_id, kind, at, data)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        rows,
-    )
+    connection.execute(_APPEND, (given(list(rows)),))
 
 
 def json_data(data: Mapping[str, JsonValue]) -> str:

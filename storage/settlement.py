@@ -1,5 +1,7 @@
 """Writing down what became of attempts: entry, message and journal, in one transaction.
 
+However many they are, they are settled by five statements: a statement for each would hand the
+interpreter to and fro between the writer and the event loop, which costs more than the statement.
 The decision comes from core/disposition.py. A wish to hold or cancel that was recorded while the
 entry was claimed is honoured where the entry would otherwise wait again.
 """
@@ -9,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import assert_never, cast
 
-from mta.core import ids
-from mta.core.disposition import Bounced, Deferred, Delivered, Disposition, Expired
+from mta.core import ids, json_text
+from mta.core.disposition import Bounced, Deferred, Delivered, Disposition, Expired, Why
 from mta.core.event import EventKind, JsonValue
 from mta.core.outcome import Accepted, Ambiguous, Attempt, Command, Outcome, Refused, Unreachable
 from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
@@ -21,6 +23,7 @@ from storage.aftermath import Settled
 from storage.database import Connection
 from storage.delivery_reports import Due
 from storage.entries import EntryState
+from storage.sql import given
 from storage.tallies import Tally
 
 
@@ -67,14 +70,18 @@ class _Report:
     stage: str = ""
 
 
+_OPEN = """
+SELECT json_group_array(json_array(id, message_id, tenant_id, wish)) FROM entries
+WHERE id IN (SELECT value FROM json_each(?)) AND state < 10
+"""
+
 _SETTLE = """
 UPDATE entries SET
-    state = COALESCE(?, wish, 0), due_at = COALESCE(?, due_at),
-    why = CASE WHEN ? IS NOT NULL OR wish IS NULL THEN ? WHEN wish = 2 THEN 'held' ELSE '' END,
-    owner = NULL, wish = NULL, attempts = ?,
-    code = ?, enhanced = ?, reply = ?, class = ?, host = ?
-WHERE id = ? AND state < 10
-RETURNING message_id, tenant_id, state
+    state = given.value ->> 1, due_at = COALESCE(given.value ->> 2, due_at),
+    why = given.value ->> 3, owner = NULL, wish = NULL, attempts = given.value ->> 4,
+    code = given.value ->> 5, enhanced = given.value ->> 6, reply = given.value ->> 7,
+    class = given.value ->> 8, host = given.value ->> 9
+FROM json_each(?) AS given WHERE entries.id = given.value ->> 0
 """
 
 
@@ -88,19 +95,22 @@ def settle(
     What failed for good suppresses its address where the policy says so; senders who want to be
     told are noted.
 
-    An entry that is final already is left alone. A deferred entry that was to be canceled gets the
-    canceled event, with the attempt in its data.
+    An entry that is final already is left alone, and of two settlements of one entry the second.
+    A deferred entry that was to be canceled gets the canceled event, with the attempt in its data.
     """
+    open_entries = _open_entries(connection, settlements)
+    columns: list[tuple[object, ...]] = []
     journal: list[events.EventRow] = []
     counted: dict[int, Tally] = {}
     settled: list[Settled] = []
     for settlement in settlements:
-        fate, report = _fate(settlement.disposition), _report(settlement.attempt.outcome)
-        rows = connection.execute(_SETTLE, _columns(settlement, fate, report)).fetchall()
-        if not rows:
+        entry = open_entries.pop(settlement.entry_id, None)
+        if entry is None:
             continue
-        [(message_row, tenant_id, number)] = rows
-        state = EntryState(number)
+        message_row, tenant_id, wish = entry
+        fate, report = _fate(settlement.disposition), _report(settlement.attempt.outcome)
+        state = _state(fate, wish)
+        columns.append(_columns(settlement, fate, report, state))
         at_ms = ids.milliseconds(settlement.attempt.ended_at)
         data = events.json_data(_data(settlement, fate, report, state))
         kind = _KINDS.get(state, EventKind.DEFERRED).value
@@ -111,11 +121,28 @@ def settle(
             journal.append((message_row, settlement.entry_id, tenant_id, *complaint))
         _count(counted, message_row, state, at_ms)
         due = _due(settlement, message_row, report)
-        bounce_class = fate.bounce_class or ""
-        settled.append(Settled(place, state, bounce_class, settlement.tell, due))
+        settled.append(Settled(place, state, fate.bounce_class or "", settlement.tell, due))
+    connection.execute(_SETTLE, (given(columns),))
     events.append(connection, journal)
     tallies.apply(connection, counted)
     aftermath.record(connection, settled, events_written=len(journal), policy=policy)
+
+
+def _open_entries(
+    connection: Connection, settlements: Sequence[Settlement]
+) -> dict[int, tuple[int, int, int | None]]:
+    """Return id -> message id, tenant id and wish of the entries that are not final yet."""
+    wanted = given([settlement.entry_id for settlement in settlements])
+    [(found,)] = connection.execute(_OPEN, (wanted,)).fetchall()
+    rows = cast("list[tuple[int, int, int, int | None]]", json_text.decode(found))
+    return {row: (message_row, tenant_id, wish) for row, message_row, tenant_id, wish in rows}
+
+
+def _state(fate: _Fate, wish: int | None) -> EntryState:
+    """Return what an entry becomes: what it must, else what was wished, else waiting."""
+    if fate.state is not None:
+        return fate.state
+    return EntryState.WAITING if wish is None else EntryState(wish)
 
 
 def _due(settlement: Settlement, message_row: int, report: _Report) -> Due:
@@ -138,6 +165,10 @@ _KINDS = {
     EntryState.EXPIRED: EventKind.EXPIRED,
     EntryState.CANCELED: EventKind.CANCELED,
 }
+
+
+_WISHED = {EntryState.HELD: Why.HELD.value}
+"""Why an entry waits that became what an operator wished; one that is canceled does not wait."""
 
 
 def _fate(disposition: Disposition) -> _Fate:
@@ -168,11 +199,15 @@ def _report(outcome: Outcome) -> _Report:
             assert_never(outcome)
 
 
-def _columns(settlement: Settlement, fate: _Fate, report: _Report) -> tuple[object, ...]:
+def _columns(
+    settlement: Settlement, fate: _Fate, report: _Report, state: EntryState
+) -> tuple[object, ...]:
     due_at = None if fate.due_at is None else ids.milliseconds(fate.due_at)
-    entry = (fate.state, due_at, fate.state, fate.why, settlement.attempts)
+    is_as_wished = fate.state is None and state is not EntryState.WAITING
+    why = _WISHED.get(state, "") if is_as_wished else fate.why
+    entry = (settlement.entry_id, state, due_at, why, settlement.attempts)
     reply = (report.code, report.enhanced, report.text, fate.bounce_class)
-    return (*entry, *reply, settlement.attempt.peer.host, settlement.entry_id)
+    return (*entry, *reply, settlement.attempt.peer.host)
 
 
 def _data(

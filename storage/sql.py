@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
+from mta.core import json_text
+
 T = TypeVar("T")
 
 CHUNK = 500
@@ -14,6 +16,17 @@ CHUNK = 500
 def marks(values: Sequence[object]) -> str:
     """Return "?, ?, ?": a parameter mark for each value."""
     return ", ".join("?" * len(values))
+
+
+def given(rows: Sequence[object]) -> str:
+    """Return the one parameter of `json_each(?) AS given`: values, or tuples of columns.
+
+    A statement then takes as many rows as there are, `given.value ->> 0` being the first column.
+
+    Raises:
+        ValueError: text with a lone surrogate.
+    """
+    return json_text.encode(rows).decode()
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

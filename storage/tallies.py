@@ -13,6 +13,7 @@ from mta.core.event import EventKind
 from storage import events
 from storage.database import Connection
 from storage.entries import EntryState, final_status
+from storage.sql import given
 
 
 @dataclass(slots=True)
@@ -34,22 +35,32 @@ class Tally:
 
 _APPLY = """
 UPDATE messages SET
-    pending = pending - ?,
-    status = CASE WHEN recipients = 1 OR ? THEN ? ELSE status END,
-    settled_at = CASE WHEN pending = ? THEN ? END
-WHERE id = ?
-RETURNING pending, recipients
+    pending = pending - (given.value ->> 1),
+    status = CASE WHEN recipients = 1 OR given.value ->> 2 THEN given.value ->> 3 ELSE status END,
+    settled_at = CASE WHEN pending = given.value ->> 1 THEN given.value ->> 4 END
+FROM json_each(?) AS given WHERE messages.id = given.value ->> 0
+"""
+_CONCLUDED = """
+SELECT id FROM messages
+WHERE id IN (SELECT value FROM json_each(?)) AND pending = 0 AND recipients > 1
 """
 
 
 def apply(connection: Connection, tallies: Mapping[int, Tally]) -> None:
     """Bring counts and status of messages (by row id) up to date with their entries."""
-    for message_id, tally in tallies.items():
-        status = "deferred" if tally.is_deferred else tally.status
-        facts = (tally.finals, tally.is_deferred, status, tally.finals, tally.at_ms, message_id)
-        [(pending, recipients)] = connection.execute(_APPLY, facts).fetchall()
-        if pending == 0 and recipients > 1:
-            _conclude(connection, message_id)
+    rows = [
+        (
+            message_id,
+            tally.finals,
+            tally.is_deferred,
+            "deferred" if tally.is_deferred else tally.status,
+            tally.at_ms,
+        )
+        for message_id, tally in tallies.items()
+    ]
+    connection.execute(_APPLY, (given(rows),))
+    for (message_id,) in connection.execute(_CONCLUDED, (given(list(tallies)),)).fetchall():
+        _conclude(connection, message_id)
 
 
 _REOPEN = """
