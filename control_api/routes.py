@@ -44,7 +44,7 @@ class Services:
         requests: notes which requests were answered.
         wake_reports: called after each commit that gives the reading of reports work.
         tracker: counts openings and clicks.
-        gauges: figures of other parts of the process for /metrics, such as "smtp_connections".
+        gauges: figures of other parts of the server for /metrics, such as "smtp_connections".
     """
 
     database: Database

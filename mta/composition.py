@@ -6,7 +6,6 @@ end (daemon.py).
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from mta.delivery import Tools
 from mta.dispatcher import Dispatcher
 from mta.engine import Engine
 from mta.engine_store import EngineStore
-from mta.report_service import ReportService, entry_marks, telling_rules
+from mta.report_service import entry_marks, instance_keys, telling_rules
 from mta.resolver import Resolver
 from mta.routing import HostMemory, Router, RoutingRules
 from mta.sandbox import SandboxConnector, SandboxRouter
@@ -48,16 +47,21 @@ def utc_now() -> datetime:
 def build_engine(
     settings: Settings,
     database: Database,
-    on_events: Callable[[], None],
-    reports: ReportService,
+    name: str,
+    *,
+    owns: Callable[[str], bool],
+    on_events: Callable[[], object],
+    on_told: Callable[[], object],
 ) -> Engine:
     """Build the delivery side.
 
     Args:
         settings: the configuration.
         database: the queue.
+        name: of the process; its claims are recorded under it.
+        owns: tells whether a site is this process's.
         on_events: called when the journal has grown.
-        reports: has the secret of return paths, and tells senders.
+        on_told: called when senders are to be told of something.
     """
     delivery = settings.delivery
     draws = random.Random()  # noqa: S311 - jitter and order, no secrets
@@ -65,9 +69,9 @@ def build_engine(
     timetable = Timetable()
     store = EngineStore(
         database,
-        f"pid {os.getpid()}",
+        name,
         on_events=on_events,
-        on_told=reports.tell,
+        on_told=on_told,
         policy=settings.suppression.policy,
     )
     signer = None
@@ -83,7 +87,7 @@ def build_engine(
     tools = Tools(
         connector=SandboxConnector(connector, sandbox_domain),
         builder=TransactionBuilder(
-            store, database.spool, signer, entry_marks(settings, reports.secrets)
+            store, database.spool, signer, entry_marks(settings, instance_keys(database, utc_now()))
         ),
         settler=Settler(store, timetable, _settling_rules(settings), draws),
         now=utc_now,
@@ -97,7 +101,8 @@ def build_engine(
         random=draws,
     )
     sandboxed = SandboxRouter(router, sandbox_domain)
-    return Engine(Scheduler(store, sandboxed, dispatcher, tools, timetable), dispatcher)
+    scheduler = Scheduler(store, sandboxed, dispatcher, tools, timetable, owns)
+    return Engine(scheduler, dispatcher)
 
 
 def build_resolver(settings: Settings) -> Resolver:

@@ -82,8 +82,9 @@ class EngineStore:
         self._on_events = on_events
 
     async def begin(self, now: datetime) -> News:
-        """Free what an earlier run had claimed and suspended, and return the whole schedule."""
-        await self._write(lambda connection: _free(connection, now))
+        """Free what this process had claimed before it died, and return the whole schedule."""
+        owner = self._owner
+        await self._write(lambda connection: queue.free_claims(connection, now, owner=owner))
         return await self._read(_schedule)
 
     async def news(self, since: Marks) -> News:
@@ -146,11 +147,6 @@ class EngineStore:
                 log_event("storage_trouble", error=error, retry_in=wait)
             await asyncio.sleep(wait)
             wait = min(2 * wait, MAX_WAIT)
-
-
-def _free(connection: Connection, now: datetime) -> None:
-    queue.free_claims(connection, now)
-    engine_state.lift_all(connection)
 
 
 def _schedule(connection: Connection) -> News:

@@ -1,8 +1,9 @@
-"""The kick: an empty datagram that tells a running engine to look into storage again.
+"""Kicks: datagrams by which a process of a server is told to look into storage again.
 
-It carries no data. Whoever changed the queue from another process (the command line, later another
-role) sends one after its commit; losing one is harmless only while somebody else kicks, so the
-socket's buffer being full counts as delivered: the engine has kicks to read then.
+They carry no data but what kind of thing to look for. Whoever changed the queue from another
+process (the command line, another part of the server) sends one after its commit; losing one is
+harmless only while somebody else kicks, so a socket whose buffer is full counts as told: that
+process has kicks to read then.
 """
 
 from __future__ import annotations
@@ -10,36 +11,110 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
-SOCKET_NAME = "engine.sock"
+CHANGED, ACCEPTED, SETTLED, TOLD = b"", b"a", b"s", b"t"
+"""What there is to look for: anything, from the command line; new entries; new events; reports to
+senders."""
+_SUFFIX = ".kick"
 
 
 def kick_engine(data_dir: Path) -> bool:
-    """Wake the engine that serves data_dir; False when none is running."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, _short(data_dir) as path:
-        sender.setblocking(False)
-        try:
-            sender.sendto(b"", path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            return False
-        except BlockingIOError:
-            return True
+    """Wake all processes that serve data_dir; False when there are none."""
+    names = [path.name.removesuffix(_SUFFIX) for path in data_dir.glob(f"*{_SUFFIX}")]
+    with Kicker(data_dir, names) as kicker:
+        return kicker.kick(CHANGED)
+
+
+def is_served(data_dir: Path, names: Sequence[str]) -> bool:
+    """Tell whether processes with all these names listen for kicks."""
+    for name in names:
+        with Kicker(data_dir, [name]) as kicker:
+            if not kicker.kick(ACCEPTED):
+                return False
     return True
 
 
+class Kicker:
+    """Sends kicks to some of the processes that serve a data directory; a context."""
+
+    def __init__(self, data_dir: Path, names: Sequence[str]) -> None:
+        """Take where they are and the names they listen under."""
+        self._names = names
+        self._directory = os.open(data_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._sender.setblocking(False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def kick(self, kind: bytes) -> bool:
+        """Send one to each; False when nobody listens any more."""
+        was_heard = False
+        for name in self._names:
+            try:
+                self._sender.sendto(kind, _short(self._directory, name))
+                was_heard = True
+            except BlockingIOError:
+                was_heard = True
+            except (FileNotFoundError, ConnectionRefusedError):
+                pass  # it is about to start, and will look by itself
+        return was_heard
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        self._sender.close()
+        os.close(self._directory)
+
+
+class Gatherer:
+    """Makes one call out of many: at once for the first, and for all that follow within a pause.
+
+    A process that accepts hundreds of messages a second kicks its neighbour some hundred times.
+    """
+
+    def __init__(self, call: Callable[[], object], pause: float) -> None:
+        """Take what to call, and the seconds between two calls."""
+        self._call = call
+        self._pause = pause
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_wanted = False
+
+    def __call__(self) -> None:
+        """Have it called, on the running loop."""
+        self._is_wanted = True
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(0, self._act)
+
+    def _act(self) -> None:
+        self._timer = None
+        if self._is_wanted:
+            self._is_wanted = False
+            self._call()
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._act)
+
+
 @contextmanager
-def kick_listener(data_dir: Path, callback: Callable[[], None]) -> Iterator[None]:
-    """Call `callback` on the running loop at every kick while the context lasts."""
+def kick_listener(
+    data_dir: Path, callback: Callable[[bytes], object], name: str = "all"
+) -> Iterator[None]:
+    """Call `callback` on the running loop with the kind of every kick while the context lasts."""
     loop = asyncio.get_running_loop()
-    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     receiver.setblocking(False)
-    target = data_dir / SOCKET_NAME
+    target = data_dir / f"{name}{_SUFFIX}"
     target.unlink(missing_ok=True)
-    with _short(data_dir) as path:
-        receiver.bind(path)
+    directory = os.open(data_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        receiver.bind(_short(directory, name))
+    finally:
+        os.close(directory)
     target.chmod(0o600)
     loop.add_reader(receiver, _drain, receiver, callback)
     try:
@@ -50,18 +125,15 @@ def kick_listener(data_dir: Path, callback: Callable[[], None]) -> Iterator[None
         target.unlink(missing_ok=True)
 
 
-def _drain(receiver: socket.socket, callback: Callable[[], None]) -> None:
+def _drain(receiver: socket.socket, callback: Callable[[bytes], object]) -> None:
+    kinds = set()
     with suppress(BlockingIOError):
         while True:
-            receiver.recv(1)
-            callback()
+            kinds.add(receiver.recv(1))
+    for kind in kinds:
+        callback(kind)
 
 
-@contextmanager
-def _short(data_dir: Path) -> Iterator[str]:
-    """Give a path to the socket that fits the 107 bytes of a unix socket address (unix(7))."""
-    directory = os.open(data_dir, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{directory}/{SOCKET_NAME}"
-    finally:
-        os.close(directory)
+def _short(directory: int, name: str) -> str:
+    """Return a path to a socket that fits the 107 bytes of a unix socket address (unix(7))."""
+    return f"/proc/self/fd/{directory}/{name}{_SUFFIX}"

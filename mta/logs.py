@@ -36,31 +36,40 @@ def log_event(kind: str, **fields: object) -> None:
 
 
 @contextmanager
-def logging_to_stderr(*, style: Literal["plain", "json"], level: str) -> Iterator[None]:
+def logging_to_stderr(
+    *, style: Literal["plain", "json"], level: str, in_thread: bool = True
+) -> Iterator[None]:
     """Send the log to standard error while the context lasts; what waits is written at its end.
 
     Args:
         style: "plain" or "json".
         level: lowest level shown: "debug", "info", "warning" or "error".
+        in_thread: whether a thread of its own writes, so that nobody waits for a slow reader; a
+            process that forks has none.
     """
     output = logging.StreamHandler(sys.stderr)
     output.setFormatter(_JsonFormatter() if style == "json" else _PlainFormatter())
-    waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING)
-    entrance = _DroppingQueueHandler(waiting)
-    listener = logging.handlers.QueueListener(waiting, output)
     root = logging.getLogger()
     before = root.level
     root.setLevel(level.upper())
+    entrance: logging.Handler = output
+    listener: logging.handlers.QueueListener | None = None
+    if in_thread:
+        waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING)
+        entrance = _DroppingQueueHandler(waiting)
+        listener = logging.handlers.QueueListener(waiting, output)
     root.addHandler(entrance)
     for noisy in ("mail.log", "uvicorn", "aiosmtplib", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-    listener.start()
+    if listener:
+        listener.start()
     try:
         yield
     finally:
         root.removeHandler(entrance)
         root.setLevel(before)
-        listener.stop()
+        if listener:
+            listener.stop()
 
 
 class _DroppingQueueHandler(logging.handlers.QueueHandler):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from config.settings import Endpoint, Settings
+from config.settings import Settings
 from mta.core.report_address import AddressRules
 from mta.delivery_reports import DeliveryReports, ReportRules
 from mta.entry_marks import EntryMarks
@@ -52,9 +53,7 @@ class ReportService:
         """
         self._settings = settings
         self._on_events = on_events
-        self.secrets = database.write_now(
-            lambda db: instance_secrets.ensure(db, entropy=secrets.token_bytes, now=now())
-        )
+        self.secrets = instance_keys(database, now())
         addresses = self._addresses()
         self._intake = ReportIntake(
             database,
@@ -89,11 +88,10 @@ class ReportService:
             )
             self._listener = SmtpListener(self._service(handler))
 
-    async def listen(self) -> list[tuple[str, int]]:
-        """Open the ports; return where they are."""
-        if self._listener is None:
-            return []
-        return await self._listener.start(map(_pair, self._settings.reports.listen))
+    async def listen(self, listening: Iterable[socket.socket]) -> None:
+        """Take connections on these sockets."""
+        if self._listener is not None:
+            await self._listener.serve(listening)
 
     async def run(self) -> None:
         """Read reports and tell senders until cancelled."""
@@ -163,5 +161,8 @@ def telling_rules(settings: Settings) -> TellingRules:
     return TellingRules(is_enabled=True, delay_after=settings.dsn.delay_after)
 
 
-def _pair(endpoint: Endpoint) -> tuple[str, int]:
-    return endpoint.host, endpoint.port
+def instance_keys(database: Database, now: datetime) -> tuple[bytes, ...]:
+    """Return what our addresses and links are sealed with, the newest first; makes the first."""
+    return database.write_now(
+        lambda db: instance_secrets.ensure(db, entropy=secrets.token_bytes, now=now)
+    )

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Protocol
 
@@ -35,6 +35,8 @@ MAX_RESOLVING = 256
 ROUTE_FRESH = 5.0
 """Seconds that a route is used again without asking the router, whose cache is no older."""
 MAX_ROUTES = 20_000
+FOREIGN_FOR = 300.0
+"""Seconds for which a domain of another process is believed to stay so: MX records change."""
 MAX_SLEEP = 60.0
 """Seconds after which due times are compared with the clock again: it may have been set."""
 
@@ -70,8 +72,14 @@ class Scheduler:
         dispatcher: Dispatcher,
         tools: Tools,
         timetable: Timetable,
+        owns: Callable[[str], bool] = bool,
     ) -> None:
-        """Take the collaborators; tools and timetable are the dispatcher's."""
+        """Take the collaborators; tools and timetable are the dispatcher's.
+
+        `owns` tells whether a site is ours to deliver to; by default all are.
+        """
+        self._owns = owns
+        self._foreign: ExpiringMap[str, datetime] = ExpiringMap(MAX_ROUTES)
         self._store = store
         self._router = router
         self._dispatcher = dispatcher
@@ -140,10 +148,16 @@ class Scheduler:
         await self._tools.builder.follow_keys(claim.keys_version)
         for domain, due_at in claim.next_due.items():
             if due_at is not None:
-                held_until = now + SUSPENSION.first if _may_be_mended(plan.routes[domain]) else now
-                self._timetable.note(domain, max(due_at, held_until))
+                self._timetable.note(domain, max(due_at, self._held_until(domain, plan, now)))
         await self._hand_over(claim.messages, plan.routes)
         return True
+
+    def _held_until(self, domain: str, plan: _Plan, now: datetime) -> datetime:
+        """Return before when there is no use in looking at a domain again."""
+        routed = plan.routes[domain]
+        if not self._is_ours(domain, routed):
+            return now + timedelta(seconds=FOREIGN_FOR)
+        return now + SUSPENSION.first if _may_be_mended(routed) else now
 
     def _plan(self, now: datetime) -> _Plan:
         """Choose what to claim: a fair share of the batch for each domain that is due."""
@@ -152,7 +166,9 @@ class Scheduler:
         plan = _Plan()
         sites: dict[str, dict[str, Route]] = {}
         for domain, routed in candidates.items():
-            if isinstance(routed, Route):
+            if not self._is_ours(domain, routed):
+                self._leave(domain, plan, routed, now)
+            elif isinstance(routed, Route):
                 sites.setdefault(routed.site, {})[domain] = routed
             else:
                 plan.add(domain, routed, share)
@@ -172,6 +188,22 @@ class Scheduler:
             else:
                 found[domain] = known
         return found
+
+    def _is_ours(self, domain: str, routed: Routed) -> bool:
+        """Tell whether we deliver to a domain: to its site, or, where it has none, to itself."""
+        return self._owns(routed.site if isinstance(routed, Route) else domain)
+
+    def _leave(self, domain: str, plan: _Plan, routed: Routed, now: datetime) -> None:
+        """See to a domain of another process: look again later whether it is ours by then.
+
+        A claim of nothing tells whether anything of it waits at all.
+        """
+        clock = asyncio.get_running_loop().time()
+        if self._foreign.get(domain, clock) is None:
+            self._foreign.put(domain, now, clock + FOREIGN_FOR)
+            plan.add(domain, routed, 0)
+        else:
+            self._timetable.note(domain, now + timedelta(seconds=FOREIGN_FOR))
 
     def _plan_site(
         self, routes: Mapping[str, Route], share: int, plan: _Plan, now: datetime

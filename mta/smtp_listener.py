@@ -57,17 +57,25 @@ class SmtpListener:
             OSError: an address cannot be bound.
             ValueError: implicit TLS without a certificate.
         """
-        if implicit_tls and self._service.tls is None:
-            raise ValueError("implicit TLS needs a certificate")
-        bound: list[tuple[str, int]] = []
-        for host, port in endpoints:
-            for listening in await _listen(host, port):
-                if implicit_tls and self._service.tls:
-                    self._begin(self._accept_tls(listening, self._service.tls))
-                else:
-                    await self._accept(listening)
-                bound.append(listening.getsockname()[:2])
-        return bound
+        listening = [one for host, port in endpoints for one in await _listen(host, port)]
+        await self.serve(listening, implicit_tls=implicit_tls)
+        return [one.getsockname()[:2] for one in listening]
+
+    async def serve(
+        self, listening: Iterable[socket.socket], *, implicit_tls: bool = False
+    ) -> None:
+        """Do what start() does on sockets that listen already; stop() closes them.
+
+        Raises:
+            ValueError: implicit TLS without a certificate.
+        """
+        for one in listening:
+            if not implicit_tls:
+                await self._accept(one)
+            elif self._service.tls is None:
+                raise ValueError("implicit TLS needs a certificate")
+            else:
+                self._begin(self._accept_tls(one, self._service.tls))
 
     @property
     def connections(self) -> int:

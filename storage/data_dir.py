@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,9 @@ from types import TracebackType
 from typing import Self
 
 from storage.errors import DataDirLocked, StorageUnavailable
+
+PATIENCE = 5.0
+"""Seconds to wait for the processes of a server that is no more."""
 
 
 def create(path: Path) -> None:
@@ -59,6 +63,34 @@ def turn(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+class Turns:
+    """Turns at writing among the processes of one server; a context is one turn.
+
+    SQLite lets a process that finds the file locked sleep and try again, longer each time: whoever
+    writes most would write always. Those who wait here are woken in their order.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take the data directory.
+
+        Raises:
+            StorageUnavailable: the system does not let us.
+        """
+        with _translated():
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._descriptor = os.open(path / "turns", flags, 0o600)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Take no more turns."""
+        os.close(self._descriptor)
+
+
 def sync(path: Path) -> None:
     """Make the names in a directory durable. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -100,15 +132,30 @@ def lock_data_dir(data_dir: Path) -> DataDirLock:
     create(data_dir)
     with _translated():
         descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+    holder = _locked_by(descriptor)
+    gives_up_at = time.monotonic() + PATIENCE
+    while holder is not None and not _is_alive(holder) and time.monotonic() < gives_up_at:
+        time.sleep(0.02)  # the server has been killed, and its processes are about to notice
+        holder = _locked_by(descriptor)
+    if holder is not None:
         os.close(descriptor)
-        raise DataDirLocked(f"{data_dir} is in use by the server with pid {holder}") from None
+        raise DataDirLocked(f"{data_dir} is in use by the server with pid {holder or 'unknown'}")
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return DataDirLock(descriptor)
+
+
+def _locked_by(descriptor: int) -> str | None:
+    """Take the lock and return None, or return the pid of whoever has it, "" when unknown."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    return None
+
+
+def _is_alive(pid: str) -> bool:
+    return not pid.isdigit() or Path("/proc", pid).exists()
 
 
 @contextmanager

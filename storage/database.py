@@ -19,7 +19,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -28,6 +28,7 @@ from pysqlite3 import dbapi2
 
 from storage import data_dir as directory
 from storage import faults, migrations
+from storage.data_dir import Turns
 from storage.errors import (
     SqliteTooOld,
     StorageCorrupt,
@@ -143,9 +144,10 @@ class _TransactionBroken(Exception):  # noqa: N818 - never leaves this module
 class _Committer:
     """Runs groups of work on one connection. Used by one thread at a time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, turns: Turns | None = None) -> None:
         self.connection = connection
         self.is_failed = False
+        self._turns = turns
 
     def commit(self, group: Sequence[Work[Any]]) -> list[Done]:
         """Carry a group out and return what became of each piece, in order; raises nothing."""
@@ -173,14 +175,15 @@ class _Committer:
     def _transaction(
         self, group: Sequence[Work[Any]], run: Callable[[Work[Any]], Done]
     ) -> list[Done]:
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
-            done = [run(work) for work in group]
-            faults.reach("before_commit")
-            self._end()
-            faults.reach("after_commit")
-        finally:
-            self._roll_back()
+        with self._turns or nullcontext():
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                done = [run(work) for work in group]
+                faults.reach("before_commit")
+                self._end()
+                faults.reach("after_commit")
+            finally:
+                self._roll_back()
         return done
 
     def _end(self) -> None:
@@ -231,11 +234,14 @@ class Database:
         commit_times: how long the writer's transactions took, in seconds.
     """
 
-    def __init__(self, path: Path, connection: Connection, spool: Spool) -> None:
+    def __init__(
+        self, path: Path, connection: Connection, spool: Spool, turns: Turns | None = None
+    ) -> None:
         """Use open() instead."""
         self.spool = spool
         self._path = path
-        self._committer = _Committer(connection)
+        self._turns = turns
+        self._committer = _Committer(connection, turns)
         self._writer = Writer(self._committer.commit, self._committer.run_chore)
         self.commit_times = self._writer.commit_times
         self._command_lock = threading.Lock()
@@ -245,8 +251,10 @@ class Database:
         self._read_connections: SimpleQueue[Connection] = SimpleQueue()
 
     @classmethod
-    def open(cls, data_dir: Path) -> Database:
+    def open(cls, data_dir: Path, *, is_shared: bool = False) -> Database:
         """Open data_dir/mailwright.db, made and brought to this release's schema where necessary.
+
+        is_shared: other processes of the same server write to it all the time, by turns.
 
         Raises:
             SqliteTooOld, SchemaTooNew, StorageCorrupt, StorageUnavailable
@@ -262,7 +270,8 @@ class Database:
             except BaseException:
                 connection.close()
                 raise
-        return cls(path, connection, Spool(data_dir / "spool"))
+        turns = directory.Turns(data_dir) if is_shared else None
+        return cls(path, connection, Spool(data_dir / "spool"), turns)
 
     async def write(self, work: Work[T]) -> T:
         """Run work in a transaction shared with other work, and return its value after COMMIT.
@@ -287,11 +296,7 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)
 
     def write_now(self, work: Work[T]) -> T:
-        """Do what write() does, in this thread and a transaction of its own. For the command line.
-
-        Raises:
-            Exception: as write().
-        """
+        """Do what write() does, in this thread and a transaction of its own; raises as write()."""
         with self._command_lock, _translating():
             if self._command_committer is None:
                 connection = _connect(self._path, lock_timeout=COMMAND_LOCK_TIMEOUT)
@@ -350,6 +355,8 @@ class Database:
         if self._command_committer is not None:
             self._command_committer.connection.close()
         self._committer.connection.close()
+        if self._turns is not None:
+            self._turns.close()
 
     def _read_connection(self) -> Connection:
         try:
@@ -359,11 +366,7 @@ class Database:
 
 
 def check_version(version: tuple[int, ...]) -> None:
-    """Check the SQLite library that is in use.
-
-    Raises:
-        SqliteTooOld: it has a fault that loses data.
-    """
+    """Check the SQLite library that is in use; raises SqliteTooOld when it may lose data."""
     if version < MINIMUM_SQLITE:
         found, needed = (".".join(map(str, numbers)) for numbers in (version, MINIMUM_SQLITE))
         raise SqliteTooOld(f"SQLite {found} may lose mail; {needed} or later is needed")

@@ -63,6 +63,7 @@ def within(module: str, package: str) -> bool:
 
 
 COMPOSE = 3
+COMPOSED = {"mta.daemon", "mta.process", "mta.front", "mta.composition", "control_api.app"}
 """The floor whose modules may build one another."""
 
 
@@ -71,7 +72,7 @@ def floor(module: str) -> int:
         return 0
     if within(module, "storage") or within(module, "config"):
         return 1
-    if within(module, "mta.cli") or module in {"mta.daemon", "mta.composition", "control_api.app"}:
+    if within(module, "mta.cli") or module in COMPOSED:
         return COMPOSE
     return 2
 

@@ -139,7 +139,9 @@ async def test_crash_at(
     tmp_path: Path, point: str, is_acknowledged: bool | None, deliveries: int
 ) -> None:
     async with Receiver() as receiver:
-        config = configuration(routing={"*": f"smtp://{receiver.address}:{receiver.port}"})
+        config = configuration(
+            routing={"*": f"smtp://{receiver.address}:{receiver.port}"}, processes=1
+        )
         engine = Engine(tmp_path, config)
         try:
             engine.faults = point

@@ -61,7 +61,9 @@ class Crashing(Engine):
     """An engine that dies after its first acceptance is committed, before anybody is told."""
 
     def __init__(self, directory: Path, receiver: Receiver) -> None:
-        config = configuration(routing={"*": f"smtp://{receiver.address}:{receiver.port}"})
+        config = configuration(
+            routing={"*": f"smtp://{receiver.address}:{receiver.port}"}, processes=1
+        )
         super().__init__(directory, config, "after_accept")
 
     async def __aenter__(self) -> Self:

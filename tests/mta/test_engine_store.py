@@ -30,14 +30,21 @@ async def test_start_frees_claims_and_knows_everything_so_far(database: Database
     def work(connection: Connection) -> None:
         builders.accept(connection, "ant@a.test", "bee@b.test")
         builders.claim(connection, "a.test")
-        engine_state.suspend(connection, "b.test", LATER, Why.DNS, "timeout")
 
     database.write_now(work)
     store = EngineStore(database, "test")
     news = await store.begin(NOW)
     assert {each.domain for each in news.due} == {"a.test", "b.test"}
-    assert database.read_now(engine_state.suspensions) == []
     assert (await store.news(news.marks)).due == []
+
+
+async def test_start_leaves_what_other_processes_have_claimed(database: Database) -> None:
+    def work(connection: Connection) -> None:
+        builders.accept(connection, "ant@a.test")
+        builders.claim(connection, "a.test")  # as "test"
+
+    database.write_now(work)
+    assert (await EngineStore(database, "another").begin(NOW)).due == []
 
 
 async def test_news_are_new_entries_and_directives(database: Database) -> None:

@@ -6,24 +6,24 @@ import asyncio
 import stat
 from pathlib import Path
 
-from mta.kick import SOCKET_NAME, kick_engine, kick_listener
+from mta.kick import kick_engine, kick_listener
 
 
 async def test_a_kick_calls_back(tmp_path: Path) -> None:
     kicked = asyncio.Event()
-    with kick_listener(tmp_path, kicked.set):
+    with kick_listener(tmp_path, lambda _: kicked.set()):
         assert kick_engine(tmp_path)
         async with asyncio.timeout(5):
             await kicked.wait()
-        assert stat.S_IMODE((tmp_path / SOCKET_NAME).stat().st_mode) == 0o600
-    assert not (tmp_path / SOCKET_NAME).exists()
+        assert stat.S_IMODE((tmp_path / "all.kick").stat().st_mode) == 0o600
+    assert not (tmp_path / "all.kick").exists()
 
 
 async def test_a_path_longer_than_a_socket_address_works(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
     kicked = asyncio.Event()
-    with kick_listener(deep, kicked.set):
+    with kick_listener(deep, lambda _: kicked.set()):
         assert kick_engine(deep)
         async with asyncio.timeout(5):
             await kicked.wait()
@@ -34,9 +34,9 @@ def test_without_an_engine_nothing_happens(tmp_path: Path) -> None:
 
 
 async def test_a_socket_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / SOCKET_NAME).touch()
+    (tmp_path / "all.kick").touch()
     kicked = asyncio.Event()
-    with kick_listener(tmp_path, kicked.set):
+    with kick_listener(tmp_path, lambda _: kicked.set()):
         assert kick_engine(tmp_path)
         async with asyncio.timeout(5):
             await kicked.wait()
@@ -45,7 +45,7 @@ async def test_a_socket_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
 async def test_more_kicks_than_the_socket_holds_do_not_block(tmp_path: Path) -> None:
     count = 0
 
-    def kicked() -> None:
+    def kicked(_: bytes) -> None:
         nonlocal count
         count += 1
 

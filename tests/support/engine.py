@@ -23,6 +23,8 @@ START_TIMEOUT = 20.0
 STOP_TIMEOUT = 20.0
 
 CONFIG = """
+[engine]
+processes = {processes}
 [server]
 hostname = "mta.sender.test"
 data_dir = "data"
@@ -209,11 +211,18 @@ def configuration(
     nameservers: list[str] | None = None,
     delivery: str = 'retry = { first = "300ms", lifetime = "10s", jitter = 0.0 }',
     extra: str = "",
+    processes: int = 2,
 ) -> str:
-    """Return an mta.toml for a flow test."""
+    """Return an mta.toml for a flow test.
+
+    With one process it is that one whose end, by a fault, is the end of the server.
+    """
     pins = "\n".join(f'"{domain}" = "{pin}"' for domain, pin in (routing or {}).items())
     text = CONFIG.format(
-        routing=pins, nameservers=json.dumps(nameservers or ["127.0.0.1:1"]), delivery=delivery
+        processes=processes,
+        routing=pins,
+        nameservers=json.dumps(nameservers or ["127.0.0.1:1"]),
+        delivery=delivery,
     )
     return text + extra
 

@@ -1,0 +1,185 @@
+"""The front of the server: API, webhooks, reports, looks at the DNS, housekeeping.
+
+Part of the composition root: constructors are called here, nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from config.settings import Settings
+from control_api.app import build_app
+from control_api.auth import Gate
+from control_api.http_client import HttpClient
+from control_api.request_meter import RequestMeter
+from control_api.routes import Services
+from control_api.tracker import Tracker
+from control_api.webhook_sender import WebhookSender
+from mta.composition import build_resolver, utc_now
+from mta.dkim_keys import KeyFiles
+from mta.domain_verification import DomainVerifier, check_rules
+from mta.doors import Doors
+from mta.http_server import HttpServer
+from mta.kick import is_served
+from mta.maintenance import Maintenance
+from mta.report_service import ReportService
+from storage.database import Database
+from storage.key_uses import KeyUses
+
+
+class Front:
+    """Everything but SMTP for apps and delivery; a context that flushes what it gathers.
+
+    Attributes:
+        webhooks: to be kicked when the journal has grown.
+        reports: to be told when senders are to be told of something.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        uses: KeyUses,
+        *,
+        on_accepted: Callable[[], None],
+        deliveries: Sequence[str],
+    ) -> None:
+        """Build the parts, on the running loop; nothing runs or listens yet.
+
+        Args:
+            settings: the configuration.
+            database: open.
+            uses: notes which keys were used.
+            on_accepted: called after each commit that gives the engine work.
+            deliveries: names of the other processes that deliver.
+        """
+        self._settings = settings
+        self._database = database
+        self._on_accepted = on_accepted
+        self._deliveries = deliveries
+        self._client = HttpClient(
+            timeout=settings.webhooks.timeout,
+            allowed=settings.webhooks.allow_private_targets,
+            allowed_ports=settings.webhooks.allow_ports,
+        )
+        self.webhooks = WebhookSender(
+            database,
+            self._client,
+            now=utc_now,
+            rng=random.Random(),  # noqa: S311 - jitter
+            concurrency=settings.webhooks.concurrency,
+            max_backlog=settings.webhooks.max_backlog,
+        )
+        self.reports = ReportService(
+            settings,
+            database,
+            on_accepted=on_accepted,
+            on_events=self.webhooks.kick,
+            now=utc_now,
+        )
+        self._gate = Gate(database, settings.api, uses, utc_now)
+        self._requests = RequestMeter()
+        self._tracker = Tracker(database, settings.api.public_url, on_events=self.webhooks.kick)
+        self._domains = DomainVerifier(
+            database,
+            build_resolver(settings),
+            KeyFiles(settings.server.data_dir, settings.dkim.algorithms),
+            instance=settings.instance,
+            rules=check_rules(settings),
+            now=utc_now,
+            on_events=self.webhooks.kick,
+        )
+        self._maintenance = Maintenance(
+            database,
+            keep_bodies=settings.retention.bodies,
+            keep_events=settings.retention.events,
+            keep_statistics=settings.retention.statistics,
+            keep_requests=settings.retention.requests,
+            now=utc_now,
+        )
+        self._http: HttpServer | None = None
+        self._background: list[asyncio.Task[None]] = []
+        self._held = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._held.push_async_callback(self._client.close)
+        self._held.push_async_callback(self._gate.limiter.flush)
+        self._held.push_async_callback(self._requests.flush, self._database)
+        self._held.push_async_callback(self._tracker.flush)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._held.aclose()
+
+    async def begin(
+        self, doors: Doors, tasks: asyncio.TaskGroup, gauges: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """Run everything in a group of tasks; `gauges` gives figures of the rest of the server."""
+        await self.reports.listen(doors.reports)
+        work = {
+            "webhooks": self.webhooks.run(),
+            "maintenance": self._maintenance.run(),
+            "reports": self.reports.run(),
+            "domains": self._domains.run(),
+            "rate limits": self._gate.limiter.run(),
+            "request log": self._requests.run(self._database),
+            "tracking": self._tracker.run(),
+        }
+        self._background = [tasks.create_task(each, name=name) for name, each in work.items()]
+        if doors.api is not None:
+            self._http = HttpServer(
+                build_app(self._services(gauges)),
+                doors.api,
+                shutdown_timeout=self._settings.engine.shutdown_timeout,
+            )
+            tasks.create_task(self._http.run_until_stopped(), name="http")
+
+    async def end(self, patience: timedelta) -> None:
+        """Close the doors and end the tasks; requests and sessions under way get that long."""
+        self.webhooks.journal_news.close()
+        if self._http is not None:
+            self._http.stop()
+        await self.reports.stop(patience)
+        for task in self._background:
+            task.cancel()
+
+    def look_again(self) -> None:
+        """Look at what another process, the command line, may have changed."""
+        self._gate.forget()
+        self.reports.kick()
+        self._domains.kick()
+
+    def _services(self, gauges: Callable[[], Mapping[str, int]]) -> Services:
+        return Services(
+            database=self._database,
+            settings=self._settings,
+            gate=self._gate,
+            client=self._client,
+            kick=self._on_accepted,
+            now=utc_now,
+            entropy=secrets.token_bytes,
+            engine_problem=self._engine_problem,
+            tracker=self._tracker,
+            domain_work=self._domains,
+            journal_news=self.webhooks.journal_news,
+            wake_reports=self.reports.kick,
+            requests=self._requests,
+            gauges=gauges,
+        )
+
+    def _engine_problem(self) -> str:
+        if is_served(self._settings.server.data_dir, self._deliveries):
+            return ""
+        return "a delivery process does not run"

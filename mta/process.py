@@ -1,0 +1,252 @@
+"""One process of the server: builds its parts, runs them in one event loop, ends them in order.
+
+Part of the composition root: constructors are called here, nothing is decided here. A part that
+dies of an error nobody expected ends the process with its traceback in the log; it is started
+again, and what it had claimed is freed then. Not here: which process has which parts (roles.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from config.settings import Settings
+from mta import systemd
+from mta.board import Board
+from mta.composition import build_engine, build_submission, utc_now
+from mta.doors import Doors
+from mta.engine import Engine
+from mta.front import Front
+from mta.kick import ACCEPTED, CHANGED, SETTLED, TOLD, Gatherer, Kicker, kick_listener
+from mta.roles import Part
+from mta.smtp_listener import SmtpListener
+from mta.supervisor import BEAT, READY
+from storage.database import Database
+from storage.key_uses import KeyUses
+
+ACCEPT_PAUSE, SETTLE_PAUSE = 0.002, 0.01
+"""Seconds between two kicks of other processes while much is accepted, or settled."""
+BEAT_INTERVAL = 0.5
+"""Seconds between two beats to a supervisor that a service manager watches."""
+
+FIGURES_INTERVAL = 1.0
+"""Seconds for which what a process shows to others is believed."""
+
+logger = logging.getLogger(__name__)
+
+
+class Process:
+    """What one process does, from its first task to its last."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        part: Part,
+        parts: Sequence[Part],
+        board: Board,
+    ) -> None:
+        """Build the parts, on the running loop; nothing runs or listens yet.
+
+        Args:
+            settings: the configuration.
+            database: open.
+            part: what this process does.
+            parts: what all processes do, this one among them.
+            board: the figures of all processes.
+        """
+        self._board = board
+        self._settings = settings
+        self._part = part
+        self._stopping = asyncio.Event()
+        directory = settings.server.data_dir
+        self._to_front = Kicker(directory, [one.name for one in parts if one.is_front])
+        deliveries = [one.name for one in parts if one.share]
+        self._to_deliveries = Kicker(directory, deliveries)
+        self._accepted_elsewhere = Gatherer(
+            lambda: self._to_deliveries.kick(ACCEPTED), ACCEPT_PAUSE
+        )
+        self._settled_elsewhere = Gatherer(lambda: self._to_front.kick(SETTLED), SETTLE_PAUSE)
+        self._told_elsewhere = Gatherer(lambda: self._to_front.kick(TOLD), SETTLE_PAUSE)
+        self._uses = KeyUses(database, utc_now)
+        self._front: Front | None = None
+        self._engine: Engine | None = None
+        self._listener: SmtpListener | None = None
+        if part.is_front:
+            self._front = Front(
+                settings,
+                database,
+                self._uses,
+                on_accepted=self._accepted,
+                deliveries=() if part.share else deliveries,
+            )
+        if part.share:
+            self._engine = build_engine(
+                settings,
+                database,
+                part.name,
+                owns=part.share.owns,
+                on_events=self._settled,
+                on_told=self._told,
+            )
+        if part.is_edge:
+            service = build_submission(
+                settings, database, self._accepted, on_key_used=self._uses.note
+            )
+            self._listener = SmtpListener(service)
+
+    async def run(
+        self,
+        doors: Doors,
+        link: socket.socket | None,
+        *,
+        announce: Callable[[], object] | None = None,
+    ) -> None:
+        """Work until a signal asks for the end, or the supervisor is gone.
+
+        Args:
+            doors: the sockets of the whole server.
+            link: to the supervisor; None without one.
+            announce: called once everything runs.
+        """
+        async with AsyncExitStack() as held:
+            held.callback(self._to_front.close)
+            held.callback(self._to_deliveries.close)
+            held.push_async_callback(self._uses.flush)
+            directory = self._settings.server.data_dir
+            held.enter_context(kick_listener(directory, self._on_kick, self._part.name))
+            if self._front:
+                await held.enter_async_context(self._front)
+            self._listen_for_signals()
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(work, name=name) for name, work in self._background(link)
+                ]
+                if self._engine:
+                    tasks.create_task(self._engine.run(), name="engine")
+                if self._listener:
+                    await self._listener.serve(doors.submission)
+                    await self._listener.serve(doors.submission_tls, implicit_tls=True)
+                if self._front:
+                    await self._front.begin(doors, tasks, self._board.totals)
+                if link is not None:
+                    link.setblocking(False)
+                    link.send(READY)
+                if announce:
+                    announce()
+                await self._stopping.wait()
+                await self._end(announce is not None)
+                for task in background:
+                    task.cancel()
+
+    def _background(
+        self, link: socket.socket | None
+    ) -> Sequence[tuple[str, Coroutine[None, None, None]]]:
+        beats = _feed_watchdog() if link is None else _beat(link)
+        work = [
+            ("key uses", self._uses.run()),
+            ("watchdog", beats),
+            ("figures", self._show_figures()),
+        ]
+        if link is not None:
+            work.append(("supervisor", _end_with(link)))
+        return work
+
+    async def _end(self, is_alone: bool) -> None:
+        """Close the doors first, then finish deliveries, within the time that is configured."""
+        if is_alone:
+            systemd.notify("STOPPING=1")
+        patience = self._settings.engine.shutdown_timeout
+        async with asyncio.TaskGroup() as ends:
+            if self._front:
+                ends.create_task(self._front.end(patience))
+            if self._listener:
+                ends.create_task(self._listener.stop(patience))
+            if self._engine:
+                ends.create_task(self._engine.stop(patience.total_seconds()))
+
+    # Word from and to other processes.
+
+    def _accepted(self) -> None:
+        """There are new entries, and events of them."""
+        if self._engine:
+            self._engine.kick()
+        else:
+            self._accepted_elsewhere()
+        self._settled()
+
+    def _settled(self) -> None:
+        """The journal has grown."""
+        if self._front:
+            self._front.webhooks.kick()
+        else:
+            self._settled_elsewhere()
+
+    def _told(self) -> None:
+        """Senders are to be told of something."""
+        if self._front:
+            self._front.reports.tell()
+        else:
+            self._told_elsewhere()
+
+    def _on_kick(self, kind: bytes) -> None:
+        if self._engine and kind in {ACCEPTED, CHANGED}:
+            self._engine.kick()
+        if self._front and kind in {SETTLED, CHANGED}:
+            self._front.webhooks.kick()
+        if self._front and kind == TOLD:
+            self._front.reports.tell()
+        if self._front and kind == CHANGED:
+            self._front.look_again()
+
+    async def _show_figures(self) -> None:
+        while True:
+            figures = {}
+            if self._engine:
+                figures["smtp_connections"] = self._engine.connections
+            if self._listener:
+                figures["submission_sessions"] = self._listener.connections
+            self._board.show(self._part.name, figures)
+            await asyncio.sleep(FIGURES_INTERVAL)
+
+    def _listen_for_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, _on_reload)
+
+
+async def _feed_watchdog() -> None:
+    """Tell the service manager, as often as it asks, that the event loop turns."""
+    interval = systemd.watchdog_interval() or timedelta(days=1)
+    while True:
+        await asyncio.sleep(interval.total_seconds())
+        systemd.notify("WATCHDOG=1")
+
+
+async def _beat(link: socket.socket) -> None:
+    """Tell the supervisor that the event loop turns, where a service manager wants to know."""
+    while os.environ.get("WATCHDOG_USEC"):
+        await asyncio.get_running_loop().sock_sendall(link, BEAT)
+        await asyncio.sleep(BEAT_INTERVAL)
+
+
+async def _end_with(link: socket.socket) -> None:
+    """End this process at once when its supervisor is gone: another may be about to start."""
+    with socket.socket(fileno=os.dup(link.fileno())) as listening:
+        listening.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_recv(listening, 1)
+        except OSError as error:
+            logger.debug("the supervisor: %s", error)
+    os._exit(1)
+
+
+def _on_reload() -> None:
+    logger.info("certificates are read again when they change; other settings need a restart")

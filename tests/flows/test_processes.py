@@ -1,0 +1,97 @@
+"""Several processes: each may die, the server goes on, and its end is everybody's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import Engine, configuration, running
+from tests.support.receiver import Receiver
+
+MAIL = b"From: app@sender.test\r\nTo: you@dest.test\r\nSubject: s\r\n\r\nbody\r\n"
+SENDER = "app@sender.test"
+
+
+def pids(engine: Engine) -> dict[str, int]:
+    found: dict[str, int] = json.loads((engine.data / "endpoints.json").read_text())["processes"]
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.02)  # noqa: ASYNC110 - other processes, which set no events
+
+
+def config(receiver: Receiver, processes: int = 2) -> str:
+    routing = {"*": f"smtp://{receiver.address}:{receiver.port}"}
+    return configuration(routing=routing, processes=processes)
+
+
+@pytest.mark.parametrize("name", ["front", "delivery-0"])
+async def test_a_process_that_is_killed_is_replaced(tmp_path: Path, name: str) -> None:
+    async with Receiver() as receiver, running(tmp_path, config(receiver)) as engine:
+        await engine.submit(MAIL, SENDER, "one@dest.test")
+        before = pids(engine)
+        os.kill(before[name], signal.SIGKILL)
+        await until(lambda: pids(engine)[name] != before[name])
+        await engine.submit(MAIL, SENDER, "two@dest.test")
+        got = await receiver.wait_for(2)
+        after = pids(engine)
+    assert {one.recipients[0] for one in got} >= {"one@dest.test", "two@dest.test"}
+    assert {part: pid for part, pid in after.items() if part != name} == {
+        part: pid for part, pid in before.items() if part != name
+    }
+
+
+async def test_clients_wait_while_the_front_is_replaced(tmp_path: Path) -> None:
+    async with Receiver() as receiver, running(tmp_path, config(receiver)) as engine:
+        os.kill(pids(engine)["front"], signal.SIGKILL)
+        await engine.submit(MAIL, SENDER, "waits@dest.test")  # never refused
+        [got] = await receiver.wait_for(1)
+    assert list(got.recipients) == ["waits@dest.test"]
+
+
+async def test_nobody_outlives_the_supervisor(tmp_path: Path) -> None:
+    async with Receiver() as receiver, running(tmp_path, config(receiver)) as engine:
+        children = pids(engine)
+        await engine.kill()
+        await until(lambda: not any(map(is_alive, children.values())))
+        await engine.start()
+        await engine.submit(MAIL, SENDER, "you@dest.test")
+        assert await receiver.wait_for(1)
+
+
+async def test_an_orderly_end_is_everybodys(tmp_path: Path) -> None:
+    async with Receiver() as receiver, running(tmp_path, config(receiver)) as engine:
+        children = pids(engine)
+        assert await engine.stop() == 0
+        assert not any(map(is_alive, children.values()))
+        assert "Traceback" not in engine.log()
+
+
+async def test_sites_are_shared_among_delivery_processes(tmp_path: Path) -> None:
+    names = [f"d{number}.test" for number in range(8)]
+    async with Receiver() as receiver:
+        routing = dict.fromkeys(names, f"smtp://{receiver.address}:{receiver.port}")
+        text = configuration(routing=routing, processes=4)
+        async with running(tmp_path, text) as engine:
+            assert set(pids(engine)) == {"front", "edge-1", "delivery-0", "delivery-1"}
+            for name in names * 3:
+                await engine.submit(MAIL, SENDER, f"you@{name}")
+            got = await receiver.wait_for(24)
+    assert len(got) == 24
