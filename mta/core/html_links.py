@@ -16,9 +16,11 @@ _ATTRIBUTE = (
     r"[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>\"'][^\s>]*+)?+)?+"  # name = value
 )
 _TOKEN = re.compile(
-    rf"<!--|<(?P<name>[A-Za-z][^\s/>]*+)(?P<attributes>(?:[\s/]++|{_ATTRIBUTE})*+)>"
-    r"|</(?P<end>[A-Za-z][^\s/>]*+)[^>]*+>"
+    rf"<!--|<(?P<name>[A-Za-z][^\s/>]*+)(?P<attributes>(?:[\s/]++|{_ATTRIBUTE})*+)(?:>|\Z)"
+    r"|</(?P<end>[A-Za-z][^\s/>]*+)[^>]*+(?:>|\Z)"
 )
+"""A comment's beginning or a tag. One without its ">" reaches to the end: looked for again behind
+each "<" in it, a text of such tags would take the square of its length."""
 _NAMED = re.compile(
     r"(?P<name>[^\s/>][^\s/>=]*+)"
     r"(?:\s*+=\s*+(?:\"(?P<double>[^\"]*+)\"|'(?P<single>[^']*+)'|(?P<bare>[^\s>\"'][^\s>]*+))?+)?+"
@@ -65,6 +67,8 @@ def find_links(html: str) -> Found:
     body_end, at = len(html), 0
     while token := _TOKEN.search(html, at):
         at = token.end()
+        if token[0] != "<!--" and token[0][-1] != ">":
+            break  # the document ends within a tag, which is no tag then (HTML 13.2.5)
         name = (token["name"] or "").lower()
         if token[0] == "<!--":
             at = _after_comment(html, token.start())

@@ -108,3 +108,10 @@ def test_any_text_is_read(html: str) -> None:
     found = find_links(html)
     assert all(0 <= link.start < link.end <= len(html) for link in found.links)
     assert 0 <= found.body_end <= len(html)
+
+
+@pytest.mark.parametrize(
+    "text", ["<a ", "</a ", '<a b="', "<!--", "<a href='x", "<script>", "<a b=-"]
+)
+def test_a_tag_without_end_is_read_once(text: str) -> None:
+    assert find_links("<a href=x></a>" + text * 100_000).links[1:] == ()
