@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from mta.batching import Batcher
 from mta.core.disposition import Why
 from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
 from mta.logs import log_event
@@ -80,6 +81,7 @@ class EngineStore:
         self._database = database
         self._owner = owner
         self._on_events = on_events
+        self._settling: Batcher[Settlement] = Batcher(self._settle)
 
     async def begin(self, now: datetime) -> News:
         """Free what this process had claimed before it died, and return the whole schedule."""
@@ -101,8 +103,11 @@ class EngineStore:
         return claim
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Write down what became of attempts."""
+        """Write down what became of attempts, in one go with all others that end meanwhile."""
         faults.reach("before_settle")
+        await self._settling.add(settlements)
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> None:
         policy = self._policy
         await self._write(lambda connection: queue.settle(connection, settlements, policy))
         faults.reach("after_settle")
