@@ -42,6 +42,7 @@ check: lint types test ## everything that has to be green before a commit
 
 bench: install ## measure messages per second and CPU per 1,000 messages
 	$(BIN)/python -m benchmarks.delivery
+	$(BIN)/python -m benchmarks.api
 
 eval: install ## score the reading of bounces and replies, also of a corpus (MTA_CORPUS=DIR)
 	@$(BIN)/python -m benchmarks.evaluate

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from control_api.errors import FieldError
@@ -75,7 +75,7 @@ def build(
     if isinstance(marked, FieldError):
         return marked
     pieces, places = marked
-    draft = replace(_draft(email, message_id, origin.at), html_pieces=pieces)
+    draft = _draft(email, message_id, origin.at, pieces)
     try:
         composed = compose(draft, boundary_seed=public_id)
     except ComposeError as error:
@@ -163,7 +163,7 @@ def discard(submissions: Iterable[Submission], spool: Spool) -> None:
             spool.remove(submission.message.file)
 
 
-def _draft(email: Email, message_id: str, at: datetime) -> Draft:
+def _draft(email: Email, message_id: str, at: datetime, html_pieces: tuple[str, ...]) -> Draft:
     return Draft(
         from_=email.from_,
         to=email.to,
@@ -177,6 +177,7 @@ def _draft(email: Email, message_id: str, at: datetime) -> Draft:
         attachments=email.attachments,
         message_id=message_id,
         date=at,
+        html_pieces=html_pieces,
     )
 
 

@@ -167,6 +167,12 @@ def base64_lines(content: bytes) -> bytes:
     return b"\r\n".join([*lines, b""])
 
 
+def _base64_size(size: int) -> int:
+    """Return how long base64_lines() makes so many octets."""
+    letters = (size + 2) // 3 * 4
+    return letters + 2 * -(-letters // 76)
+
+
 def _encode_text(text: str) -> tuple[str, bytes]:
     """Return transfer encoding and bytes: 7bit, or the shorter of quoted-printable and base64."""
     text = _LINE_END.sub("\r\n", text)
@@ -175,10 +181,10 @@ def _encode_text(text: str) -> tuple[str, bytes]:
     if _SHORT_LINES.fullmatch(text):
         return "7bit", text.encode("ascii")
     octets = text.encode()
-    quoted, encoded = b2a_qp(octets), base64_lines(octets)
-    if len(quoted) <= len(encoded):
+    quoted = b2a_qp(octets)
+    if len(quoted) <= _base64_size(len(octets)):
         return "quoted-printable", quoted
-    return "base64", encoded
+    return "base64", base64_lines(octets)
 
 
 def _joinable(octets: bytes) -> bytes:
