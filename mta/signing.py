@@ -16,6 +16,7 @@ from base64 import b64encode
 from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from stat import S_IRWXG, S_IRWXO
 
@@ -40,6 +41,11 @@ OVERSIGNED = frozenset({b"from", b"reply-to", b"subject", b"date", b"message-id"
 LOOK_AGAIN = timedelta(seconds=1)
 """How long a key file is believed to be as it was."""
 
+MAX_STARTS = 4096
+"""Beginnings of signatures that are remembered, at some 1 KB each: one for each key and each set of
+fields that its domain's mail has."""
+
+_PLACES = {name: place for place, name in enumerate(SIGNED)}
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 
 
@@ -91,13 +97,15 @@ class Signer:
         if not usable:
             raise SigningError(f"{domain} has no key for {' or '.join(sorted(self._algorithms))}")
         names, fields = _signed_fields(header)
-        signatures = []
+        own = f" t={int(at.timestamp())};\r\n bh={b64encode(body_hash).decode()};\r\n b=".encode()
+        canonical_own = own.replace(b"\r\n", b"")
+        signatures: list[bytes] = []
         for key in usable:
-            tags = _tags(domain, key, names, body_hash, at)
-            unsigned = relaxed_header(f"DKIM-Signature:{''.join(tags)} b=\r\n".encode())[:-2]
-            signature = self._private_key(key, at).sign(fields + unsigned)
-            signatures.append(fold("DKIM-Signature", [*tags, *_signature_tag(signature)]))
-        return "".join(signatures).encode()
+            start = _start(domain, key.selector, key.algorithm, names)
+            unsigned = fields + start.canonical + canonical_own
+            signature = self._private_key(key, at).sign(unsigned)
+            signatures += (start.folded, own, _folded(signature))
+        return b"".join(signatures)
 
     def _private_key(self, record: DkimKeyRecord, at: datetime) -> PrivateKey:
         loaded = self._loaded.get(record)
@@ -147,34 +155,46 @@ def key_domain(sender_domain: str, domains: Container[str]) -> str | None:
     return None
 
 
-def _signed_fields(header: bytes) -> tuple[list[str], bytes]:
+def _signed_fields(header: bytes) -> tuple[tuple[bytes, ...], bytes]:
     """Return the names for h= and the canonical fields that they stand for (RFC 6376 5.4.2).
 
     Of several fields of one name, the lowest comes first.
     """
-    found: dict[bytes, list[bytes]] = {name: [] for name in SIGNED}
+    found: dict[bytes, list[bytes]] = {}
     for raw in _FIELD_END.split(header):
         name = raw.partition(b":")[0].rstrip(b" \t").lower()
-        if name in found:
-            found[name].insert(0, relaxed_header(raw))
-    if not found[b"from"]:
+        if name in _PLACES:
+            found.setdefault(name, []).append(relaxed_header(raw))
+    if b"from" not in found:
         raise SigningError("cannot sign: the header has no From field")
-    names: list[str] = []
-    for name, same in found.items():
-        names += [name.decode()] * (len(same) + (name in OVERSIGNED))
-    return names, b"".join(raw for same in found.values() for raw in same)
+    names: list[bytes] = []
+    fields: list[bytes] = []
+    for name in sorted(found.keys() | OVERSIGNED, key=_PLACES.__getitem__):
+        same = found.get(name, ())
+        names += [name] * (len(same) + (name in OVERSIGNED))
+        fields += reversed(same)
+    return tuple(names), b"".join(fields)
 
 
-def _tags(
-    domain: str, key: DkimKeyRecord, names: Sequence[str], body_hash: bytes, at: datetime
-) -> list[str]:
-    """Return all tags but b= as pieces that fold between names, never inside (RFC 6376 3.5)."""
-    return plain(
-        f"v=1; a={key.algorithm}; c=relaxed/relaxed; d={domain}; s={key.selector};"
-        f" t={int(at.timestamp())}; h={': '.join(names)}; bh={b64encode(body_hash).decode()};"
-    )
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The tags that many messages share: folded, and in canonical form, both without a line end."""
+
+    folded: bytes
+    canonical: bytes
 
 
-def _signature_tag(signature: bytes) -> list[str]:
-    tag = f"b={b64encode(signature).decode()}"
-    return [f" {tag[start : start + 74]}" for start in range(0, len(tag), 74)]
+@lru_cache(MAX_STARTS)
+def _start(domain: str, selector: str, algorithm: str, names: tuple[bytes, ...]) -> _Start:
+    """Return the field up to h=, which folds between names, never inside (RFC 6376 3.5)."""
+    listed = b": ".join(names).decode()
+    tags = f"v=1; a={algorithm}; c=relaxed/relaxed; d={domain}; s={selector}; h={listed};"
+    field = fold("DKIM-Signature", plain(tags)).encode()
+    return _Start(field, relaxed_header(field).removesuffix(b"\r\n"))
+
+
+def _folded(signature: bytes) -> bytes:
+    """Return the value of b= in lines, with the CRLF that ends the field."""
+    text = b64encode(signature)
+    lines = [text[start : start + 72] for start in range(0, len(text), 72)]
+    return b"\r\n ".join(lines) + b"\r\n"

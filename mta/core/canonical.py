@@ -67,7 +67,9 @@ def body_hash(data: bytes) -> bytes:
 def relaxed_header(raw: bytes) -> bytes:
     """Return a whole header field in relaxed canonical form, with its CRLF (RFC 6376 3.4.2)."""
     name, _, value = raw.partition(b":")
-    unfolded = _RUN.sub(b" ", value.replace(b"\r\n", b""))
+    unfolded = value.replace(b"\r\n", b"")
+    if b"  " in unfolded or b"\t" in unfolded:
+        unfolded = _RUN.sub(b" ", unfolded)
     return name.rstrip(b" \t").lower() + b":" + unfolded.strip(b" ") + b"\r\n"
 
 
