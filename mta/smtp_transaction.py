@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
 
-from mta.core.dot import DotEncoder
+from mta.core.dot import DotEncoder, dot_encoded
 from mta.core.extensions import Extensions
 from mta.core.outcome import (
     Accepted,
@@ -279,12 +279,12 @@ class _Delivery:
     async def _send(self, body: bytes | BinaryIO) -> None:
         """Send header and body; stop short of the final dot when the peer answers before it."""
         within = self._timeouts.data.total_seconds()
-        encoder = DotEncoder()
         if self._wire.unread:
             return
         if isinstance(body, bytes):
-            self._wire.send(encoder.feed(self._transaction.header + body) + encoder.finish())
+            self._wire.send(dot_encoded(self._transaction.header, body))
         else:
+            encoder = DotEncoder()
             self._wire.send(encoder.feed(self._transaction.header))
             while chunk := await _read(body):
                 self._wire.send(encoder.feed(chunk))

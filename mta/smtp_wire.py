@@ -52,6 +52,8 @@ class SmtpWire(SMTPProtocol):
         self._arrival: asyncio.Future[None] | None = None
         self._lost_reason = ""
         self._is_closed = asyncio.Event()
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -107,13 +109,15 @@ class SmtpWire(SMTPProtocol):
         try:
             if (parsed := self._reader.next_reply()) is not None:
                 return parsed
-            async with asyncio.timeout(within):
-                while (parsed := self._reader.next_reply()) is None:
-                    await self._more()
+            self._set_deadline(within)
+            while (parsed := self._reader.next_reply()) is None:
+                await self._more()
         except TimeoutError:
             raise WireError(f"no reply within {within:g} s") from None
         except ReplyError as error:
             raise WireError(str(error)) from None
+        finally:
+            self._deadline = None
         return parsed
 
     async def ask(self, command: bytes, within: float) -> tuple[int, str]:
@@ -158,7 +162,7 @@ class SmtpWire(SMTPProtocol):
             raise WireError(self._lost_reason or "connection closed")
 
     async def _more(self) -> None:
-        """Wait for bytes that may complete a reply."""
+        """Wait for bytes that may complete a reply; raises TimeoutError at the deadline."""
         if self._lost_reason:
             raise WireError(self._lost_reason)
         self._arrival = self._loop.create_future()
@@ -166,6 +170,28 @@ class SmtpWire(SMTPProtocol):
             await self._arrival
         finally:
             self._arrival = None
+
+    def _set_deadline(self, within: float) -> None:
+        """Let waiting end in so many seconds.
+
+        The timer of an earlier deadline is left to ring and then set anew, so that one timer serves
+        all the replies of some minutes; setting one costs more than reading a reply.
+        """
+        self._deadline = self._loop.time() + within
+        if self._timer is not None:
+            if self._timer.when() <= self._deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._deadline is None or self._arrival is None or self._arrival.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._ring)
+        else:
+            self._arrival.set_exception(TimeoutError())
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():
@@ -196,6 +222,8 @@ class SmtpWire(SMTPProtocol):
         super().connection_lost(exc)
         self._lose(_reason(exc) if exc else "connection closed")
         self._is_closed.set()
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
         """Give aiosmtplib's commands our reader; they always pass the timeout we gave them."""

@@ -120,6 +120,13 @@ def dot_stuff(data: bytes, *, at_line_start: bool) -> bytes:
     return b"." + stuffed if at_line_start and data.startswith(b".") else stuffed
 
 
+def dot_encoded(*parts: bytes) -> bytes:
+    """Return a whole message, given in parts, dot-stuffed and ended; see DotEncoder."""
+    data = b"".join(parts)
+    end = b".\r\n" if data.endswith(b"\r\n") or not data else b"\r\n.\r\n"
+    return dot_stuff(data, at_line_start=True) + end
+
+
 def has_bare_line_end(data: bytes) -> bool:
     """Tell whether data has a CR that no LF follows, or an LF that no CR precedes."""
     return len(data.translate(None, _NOT_IN_LINE_ENDS)) != 2 * data.count(b"\r\n")

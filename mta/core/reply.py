@@ -39,12 +39,21 @@ class Reply:
         It is taken from the first line, and off every further line that repeats it. Characters that
         are not safe to print become "?" and the text is cut at MAX_TEXT characters.
         """
+        if text.isascii() and text.isprintable():  # one clean line, as nearly always
+            return cls._of_line(code, text.strip(" "))
         lines = [line.strip(" \t\r") for line in text.split("\n")]
         match = _ENHANCED.match(lines[0])
         enhanced = match[1] if match and match[1][0] == str(code)[:1] else ""
         if enhanced:
             lines = [_without(enhanced, line) for line in lines]
         return cls(code, enhanced, _UNPRINTABLE.sub("?", "\n".join(lines))[:MAX_TEXT])
+
+    @classmethod
+    def _of_line(cls, code: int, line: str) -> Reply:
+        match = _ENHANCED.match(line)
+        if match is None or match[1][0] != str(code)[:1]:
+            return cls(code, "", line[:MAX_TEXT])
+        return cls(code, match[1], line[match.end() :][:MAX_TEXT])
 
     @property
     def is_positive(self) -> bool:

@@ -10,6 +10,7 @@ from mta.core.dot import (
     DotDecoder,
     DotEncoder,
     LineCheck,
+    dot_encoded,
     dot_stuff,
     has_bare_line_end,
 )
@@ -118,6 +119,13 @@ def test_dot_stuff_is_what_the_encoder_does(data: bytes, at_line_start: bool) ->
     if not at_line_start:
         encoder.feed(b"x")
     assert dot_stuff(data, at_line_start=at_line_start) == encoder.feed(data)
+
+
+@given(ANY, ANY)
+def test_dot_encoded_is_what_the_encoder_does(header: bytes, body: bytes) -> None:
+    encoder = DotEncoder()
+    wire = encoder.feed(header) + encoder.feed(body) + encoder.finish()
+    assert dot_encoded(header, body) == wire
 
 
 @pytest.mark.parametrize(

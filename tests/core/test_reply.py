@@ -11,6 +11,7 @@ from mta.core.reply import MAX_TEXT, Reply
         (250, "", Reply(250, "", ""), "no text"),
         (250, "Ok", Reply(250, "", "Ok"), "no enhanced status"),
         (250, "2.0.0 Ok", Reply(250, "2.0.0", "Ok"), "enhanced status"),
+        (250, "  2.0.0  Ok ", Reply(250, "2.0.0", "Ok"), "spaces around"),
         (550, "5.1.1", Reply(550, "5.1.1", ""), "nothing else"),
         (550, "5.1.1  No\n5.1.1 such\r\n user", Reply(550, "5.1.1", "No\nsuch\nuser"), "repeated"),
         (550, "5.1.1 a\n5.1.10 b", Reply(550, "5.1.1", "a\n5.1.10 b"), "only whole ones go"),

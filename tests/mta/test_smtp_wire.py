@@ -7,7 +7,7 @@ import pytest
 
 from mta.core.reply import Reply
 from mta.smtp_wire import MAX_UNREAD, SmtpWire, WireError, dial
-from tests.support.receiver import Act, Receiver
+from tests.support.receiver import Act, Drip, Receiver
 
 
 @pytest.fixture
@@ -75,4 +75,28 @@ async def test_waiting_can_be_cancelled() -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
+        wire.abort()
+
+
+async def test_each_reply_has_its_own_deadline() -> None:
+    async with Receiver(script={"NOOP": [Drip("250 ok", 0.02), Act.HANG]}) as receiver:
+        wire = await connected(receiver)
+        wire.send(b"NOOP\r\n")
+        assert (await wire.reply(0.4)).code == 250  # with the timer for the greeting still set
+        wire.send(b"NOOP\r\n")
+        with pytest.raises(WireError, match=r"no reply within 0\.1 s"):
+            await wire.reply(0.1)
+        wire.abort()
+
+
+async def test_a_later_deadline_is_kept_by_the_timer_of_an_earlier_one() -> None:
+    async with Receiver(script={"NOOP": [Act.HANG]}) as receiver:
+        wire = await connected(receiver)
+        wire.send(b"VRFY x\r\n")
+        assert (await wire.reply(0.1)).code == 502
+        wire.send(b"NOOP\r\n")
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(WireError, match=r"no reply within 0\.3 s"):
+            await wire.reply(0.3)
+        assert asyncio.get_running_loop().time() - started >= 0.3
         wire.abort()
