@@ -100,12 +100,12 @@ async def list_domains(call: Call) -> Response:
 
 async def get_domain(call: Call) -> Response:
     """GET /v1/domains/{id}."""
-    return json_response(in_full(await _find(call), call.services.settings))
+    return json_response(in_full(await find_domain(call), call.services.settings))
 
 
 async def update_domain(call: Call) -> Response:
     """PATCH /v1/domains/{id}: return_path and tracking_host; null takes one away."""
-    services, domain = call.services, await _find(call)
+    services, domain = call.services, await find_domain(call)
     value = read_json(await call.request.body())
     given = set(value) if isinstance(value, dict) else set()
     fields = Fields(value, [])
@@ -149,9 +149,9 @@ async def delete_domain(call: Call) -> Response:
 
 async def verify_domain(call: Call) -> Response:
     """POST or GET /v1/domains/{id}/verify: look at the DNS now and show every record."""
-    domain = await _find(call)
+    domain = await find_domain(call)
     await _work(call).verify(domain.id)
-    return json_response(in_full(await _find(call), call.services.settings))
+    return json_response(in_full(await find_domain(call), call.services.settings))
 
 
 async def rotate_dkim(call: Call) -> Response:
@@ -159,7 +159,7 @@ async def rotate_dkim(call: Call) -> Response:
 
     While the last next ones wait for being published, it is those.
     """
-    services, domain = call.services, await _find(call)
+    services, domain = call.services, await find_domain(call)
     body = await call.request.body()
     with once(call, body) as request:
         selector = _read_selector(body, domain)
@@ -182,7 +182,7 @@ async def rotate_dkim(call: Call) -> Response:
 
 async def get_zone_file(call: Call) -> Response:
     """GET /v1/domains/{id}/zonefile: the records as lines to be pasted."""
-    domain = await _find(call)
+    domain = await find_domain(call)
     text = zone_file(domain.facts, findings_of(domain, call.services.settings))
     return Response(text, media_type="text/plain; charset=utf-8")
 
@@ -256,7 +256,8 @@ def _finish(fields: Fields) -> None:
         raise ApiError(invalid(fields.errors))
 
 
-async def _find(call: Call) -> DomainRecord:
+async def find_domain(call: Call) -> DomainRecord:
+    """Return the tenant's domain that the path names; raises the 404 when there is none."""
     tenant_id, name = call.tenant_id, _name(call)
     found = await call.services.database.read(lambda db: domains.get_domain(db, tenant_id, name))
     if found is None:

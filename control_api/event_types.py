@@ -155,7 +155,7 @@ TYPES: tuple[EventType, ...] = (
         {
             **_DOMAIN,
             "status": "verified",
-            "records": [{**_RECORD, "status": "ok", "advice": ""}],
+            "records": [{**_RECORD, "status": "good", "advice": ""}],
         },
         is_mail=False,
     ),

@@ -57,6 +57,7 @@ class Email:
         send_at: not before this time (aware, UTC); None is now.
         unsubscribe: how its recipients get out; None adds nothing.
         tracking: what is noted of those who read the HTML.
+        is_test: it goes to the sandbox, as with a test key.
     """
 
     from_: Mailbox
@@ -75,6 +76,7 @@ class Email:
     priority: Priority
     unsubscribe: UnsubscribeOffer | None = None
     tracking: Tracking = NO_TRACKING
+    is_test: bool = False
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
@@ -102,6 +104,7 @@ def parse_email(value: JsonValue, *, now: datetime) -> Email | tuple[FieldError,
         priority=read_priority(fields) or Priority.TRANSACTIONAL,
         unsubscribe=read_offer(fields),
         tracking=read_tracking(fields),
+        is_test=_is_test(fields),
     )
     fields.finish()
     if len(email.recipients) > MAX_RECIPIENTS:
@@ -114,6 +117,13 @@ def parse_email(value: JsonValue, *, now: datetime) -> Email | tuple[FieldError,
 
 _NOBODY = Mailbox("", parse_address("nobody@localhost"))
 """Stands for a sender that was wrong; an Email that holds it is never returned."""
+
+
+def _is_test(fields: Fields) -> bool:
+    value = fields.take("test")
+    if value is not None and not isinstance(value, bool):
+        fields.fail("test", "invalid_type", "Expected true or false.")
+    return value is True
 
 
 def _sender(fields: Fields) -> Mailbox:

@@ -19,6 +19,7 @@ from control_api.fields import Fields, read_json
 from control_api.idempotency import Written, once
 from control_api.routes import Call, Handler, Route, json_response, timestamp
 from mta.core.access import ADMIN, grants
+from mta.core.address import AddressError, to_ascii_domain
 from mta.core.explain import Block
 from storage import engine_state, operators, suspensions, tenancy
 from storage import queue as stored
@@ -29,6 +30,8 @@ MAX_IDS = 1000
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 """Domains in one answer."""
 MAX_REASON = 200
+MAX_SITE = 2000
+"""Characters of the names of a site's servers."""
 
 Operation = Callable[..., int]
 
@@ -103,22 +106,23 @@ def _read(call: Call, body: bytes) -> _Wish:
         domain=filters.domain(fields, "domain"),
         tag=filters.tag(fields),
         is_all=_flag(fields, "all"),
+        site=_site(fields),
     )
     tenant_id = _tenant(call, fields)
-    named = (bool(ids), bool(selection.domain or selection.tag), selection.is_all)
-    if sum(named) != 1 and not fields.errors:
-        fields.fail("", "required", "Give ids, or domain and tag, or all: true.")
+    is_narrowed = bool(selection.domain or selection.tag or selection.site)
+    if sum((bool(ids), is_narrowed, selection.is_all)) != 1 and not fields.errors:
+        fields.fail("", "required", "Give ids, or domain, tag and site, or all: true.")
     filters.finish(fields)
     return _Wish(selection, tenant_id)
 
 
 async def suspend_domain(call: Call) -> Response:
-    """POST /v1/queue/suspend: try nothing of a domain until a time."""
+    """POST /v1/queue/suspend: try nothing of a domain, or at a site, until a time."""
     now = call.services.now()
     body = await call.request.body()
     with once(call, body) as request:
         fields = Fields(read_json(body), [])
-        domain = _required_domain(fields)
+        domain = _domain_or_site(fields)
         until = filters.moment(fields, "until")
         reason = fields.text("reason", MAX_REASON)
         if until is None or until <= now:
@@ -138,11 +142,11 @@ async def suspend_domain(call: Call) -> Response:
 
 
 async def resume_domain(call: Call) -> Response:
-    """POST /v1/queue/resume: end the suspension of a domain; none to end is no error."""
+    """POST /v1/queue/resume: end the suspension of a domain or site; none to end is no error."""
     body = await call.request.body()
     with once(call, body) as request:
         fields = Fields(read_json(body), [])
-        domain = _required_domain(fields)
+        domain = _domain_or_site(fields)
         filters.finish(fields)
 
         def act(connection: Connection) -> Written | Problem:
@@ -155,11 +159,21 @@ async def resume_domain(call: Call) -> Response:
     return outcome.response()
 
 
-def _required_domain(fields: Fields) -> str:
-    domain = filters.domain(fields, "domain")
-    if not domain and not fields.errors:
-        fields.fail("domain", "required", "This field is required.")
-    return domain
+def _domain_or_site(fields: Fields) -> str:
+    domain, site = filters.domain(fields, "domain"), _site(fields)
+    if bool(domain) == bool(site) and not fields.errors:
+        fields.fail("domain", "required", "Give domain or site.")
+    return domain or site
+
+
+def _site(fields: Fields) -> str:
+    """Read names of servers with commas between, as answers give a site; "" for none."""
+    text = fields.text("site", MAX_SITE)
+    try:
+        return ",".join(to_ascii_domain(name.strip()) for name in text.split(",")) if text else ""
+    except AddressError as error:
+        fields.fail("site", "invalid_value", f"{error}.")
+        return ""
 
 
 def _tenant(call: Call, fields: Fields) -> int | None:
@@ -253,6 +267,10 @@ ROUTES: tuple[Route, ...] = (
         Route("POST", f"/v1/queue/{name}", _handler(operation, doc), "queue:write", doc)
         for name, (operation, doc) in _OPERATIONS.items()
     ),
-    Route("POST", "/v1/queue/suspend", suspend_domain, ADMIN, "Try nothing of a domain"),
-    Route("POST", "/v1/queue/resume", resume_domain, ADMIN, "End the suspension of a domain"),
+    Route(
+        "POST", "/v1/queue/suspend", suspend_domain, ADMIN, "Try nothing of a domain or at a site"
+    ),
+    Route(
+        "POST", "/v1/queue/resume", resume_domain, ADMIN, "End the suspension of a domain or site"
+    ),
 )

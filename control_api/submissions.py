@@ -98,7 +98,7 @@ def build(
         tags=email.tags,
         metadata=email.metadata,
         batch_id=batch_id,
-        is_test=origin.is_test,
+        is_test=origin.is_test or email.is_test,
         unsubscribe=email.unsubscribe,
         tracking=places,
     )

@@ -58,7 +58,8 @@ class _Plan:
 
     def add(self, domain: str, routed: Routed, limit: int) -> None:
         self.routes[domain] = routed
-        self.requests.append(ClaimRequest(domain, limit))
+        site = routed.site if isinstance(routed, Route) else ""
+        self.requests.append(ClaimRequest(domain, limit, site))
         self.promised += limit
 
 

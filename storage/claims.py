@@ -101,10 +101,11 @@ class DomainDue:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """A wish for at most `limit` entries of a domain."""
+    """A wish for at most `limit` entries of a domain, which would go to a site, "" unknown."""
 
     domain: str
     limit: int
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def claim(
 ) -> Claim:
     """Claim due entries: of each requested domain transactional before bulk, then the longest due.
 
-    Of a domain that an operator has suspended none is claimed, and none is due before that ends.
+    Of a domain or site that an operator has suspended none is claimed, nor due before that ends.
 
     Args:
         connection: of a write.
@@ -191,7 +192,8 @@ def claim(
         owner: names the process, for free_claims and for people.
     """
     now_ms = ids.milliseconds(now)
-    suspended = suspensions.ends(connection, now)
+    ends = suspensions.ends(connection, now)
+    suspended = {one.domain: end for one in requests if (end := _end(one, ends)) is not None}
     wanted = [request for request in requests if request.domain not in suspended]
     rows = [row for request in wanted for row in _due(connection, request, now_ms)]
     connection.executemany(_CLAIM, [(owner, row[0]) for row in rows])
@@ -216,6 +218,14 @@ def claim(
         },
         keys_version=domains.keys_version(connection),
     )
+
+
+def _end(request: ClaimRequest, ends: Mapping[str, datetime]) -> datetime | None:
+    """Return until when an operator has suspended a domain, its site or one of its servers."""
+    if not ends:
+        return None
+    names = {request.domain, request.site, *request.site.split(",")}
+    return max((ends[name] for name in names if name in ends), default=None)
 
 
 def _later(due_at: datetime | None, suspended_until: datetime | None) -> datetime | None:

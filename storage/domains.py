@@ -238,7 +238,7 @@ def tracking_hosts(connection: Connection) -> dict[tuple[int, str], str]:
             " AND EXISTS (SELECT 1 FROM json_each(report, '$.records') found"
             " WHERE json_extract(found.value, '$.record') = 'Tracking'"
             " AND json_extract(found.value, '$.name') = tracking_host"
-            " AND json_extract(found.value, '$.status') = 'ok')"
+            " AND json_extract(found.value, '$.status') = 'good')"
         )
     }
 

@@ -18,6 +18,7 @@ from storage import (
     schema_domains,
     schema_emails,
     schema_reports,
+    schema_reputation,
     schema_request_log,
     schema_stats,
     schema_suppressions,
@@ -42,6 +43,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "reports": schema_reports.REPORTS,
     "domain_checks": schema_domains.DOMAIN_CHECKS,
     "tracking": schema_tracking.TRACKING,
+    "reputation": schema_reputation.REPUTATION,
 }
 """Name -> statements, in the order they are applied."""
 

@@ -20,19 +20,22 @@ from storage.sql import chunks, marks
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which entries are meant: those with one of the ids, or of the domain and tag, or all.
+    """Which entries are meant: those with one of the ids, or of domain, tag and site, or all.
 
     Attributes:
         ids: "dl_..." of entries and "em_..." of messages; unknown ones select nothing.
         domain: recipient domain, A-label; used when there are no ids.
         is_all: without ids, domain and tag, whether everything is meant rather than nothing.
         tag: name and value of a tag of the message; used when there are no ids.
+        site: names of servers, with commas between: entries that were last tried at one of them;
+            used when there are no ids.
     """
 
     ids: tuple[str, ...] = ()
     domain: str = ""
     is_all: bool = False
     tag: tuple[str, str] | None = None
+    site: str = ""
 
 
 def hold(
@@ -118,6 +121,9 @@ def _conditions(
     conditions: dict[str, tuple[object, ...]] = {tenant: values}
     if selection.domain:
         conditions["domain = ?"] = (selection.domain,)
+    if selection.site:
+        hosts = selection.site.split(",")
+        conditions[f"host IN ({marks(hosts)})"] = tuple(hosts)
     if selection.tag is not None:
         conditions[_TAGGED] = selection.tag
     if len(conditions) == 1 and not selection.is_all:

@@ -19,6 +19,7 @@ from functools import partial
 
 from mta.core import ids
 from mta.core.provider import provider_of
+from mta.core.reputation import Fared
 from storage import events
 from storage.database import Connection, Database
 
@@ -35,12 +36,14 @@ class Tallied:
     Attributes:
         by_domain: tenant, kind, hour, domain, host, class, count.
         by_tag: tenant, kind, hour, name, value, class, count.
+        by_sender: tenant, kind, hour, sender domain, count.
     """
 
     start: int
     end: int
     by_domain: Sequence[tuple[int, str, int, str, str, str, int]]
     by_tag: Sequence[tuple[int, str, int, str, str, str, int]]
+    by_sender: Sequence[tuple[int, str, int, str, int]] = ()
 
 
 async def catch_up(database: Database) -> None:
@@ -76,6 +79,14 @@ GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 
+_BY_SENDER = f"""
+SELECT e.tenant_id, e.kind, e.at / {HOUR_MS}, m.sender_domain, COUNT(*)
+FROM events e JOIN messages m ON m.id = e.message_id
+WHERE e.seq > ? AND e.seq <= ? AND m.sender_domain <> ''
+GROUP BY 1, 2, 3, 4
+"""
+
+
 def tally(connection: Connection) -> Tallied:
     """Return what the next STEP events sum up to; start and end are equal when there are none."""
     start = _mark(connection)
@@ -84,7 +95,8 @@ def tally(connection: Connection) -> Tallied:
         return Tallied(start, start, (), ())
     by_domain = connection.execute(_BY_DOMAIN, (start, end)).fetchall()
     by_tag = connection.execute(_BY_TAG, (start, end)).fetchall()
-    return Tallied(start, end, by_domain, by_tag)
+    by_sender = connection.execute(_BY_SENDER, (start, end)).fetchall()
+    return Tallied(start, end, by_domain, by_tag, by_sender)
 
 
 _ADD = """
@@ -93,6 +105,7 @@ INSERT INTO {} VALUES ({}) ON CONFLICT DO UPDATE SET count = count + excluded.co
 _ADD_BY_HOUR = _ADD.format("stats_by_hour", "?, ?, ?, ?, ?")
 _ADD_BY_DOMAIN = _ADD.format("stats_by_domain", "?, ?, ?, ?, ?, ?, ?")
 _ADD_BY_TAG = _ADD.format("stats_by_tag", "?, ?, ?, ?, ?, ?, ?")
+_ADD_BY_SENDER = _ADD.format("stats_by_sender", "?, ?, ?, ?, ?")
 _ADD_TO_TOTALS = _ADD.format("stats_totals", "?, ?, ?, ?")
 
 
@@ -108,6 +121,7 @@ def record(connection: Connection, tallied: Tallied) -> None:
     connection.executemany(_ADD_BY_HOUR, [(*key, count) for key, count in by_hour.items()])
     connection.executemany(_ADD_BY_DOMAIN, tallied.by_domain)
     connection.executemany(_ADD_BY_TAG, tallied.by_tag)
+    connection.executemany(_ADD_BY_SENDER, tallied.by_sender)
     connection.executemany(_ADD_TO_TOTALS, [(*key, count) for key, count in totals.items()])
     connection.execute(
         "INSERT INTO counters (name, value) VALUES (?, ?)"
@@ -207,6 +221,19 @@ def timeseries_of(
     return _spans(connection, table, f"{where} AND {name} = ?", parameters, hours)
 
 
+def fared(connection: Connection, tenant_id: int, sender: str, *, since: datetime) -> Fared:
+    """Return what became of mail from a sender domain (A-label) since an hour."""
+    counts = dict(
+        connection.execute(
+            "SELECT kind, SUM(count) FROM stats_by_sender"
+            " WHERE tenant_id = ? AND domain = ? AND hour >= ? GROUP BY kind",
+            (tenant_id, sender, ids.milliseconds(since) // HOUR_MS),
+        )
+    )
+    names = ("delivered", "bounced", "expired", "reported", "complained")
+    return Fared(*(counts.get(name, 0) for name in names))
+
+
 def all_totals(connection: Connection) -> list[tuple[str, str, str, int]]:
     """Return kind, class, provider and count of all tenants' events since the beginning."""
     return connection.execute(
@@ -224,6 +251,7 @@ _KEYS = {
     "stats_by_hour": "tenant_id, kind, hour, class",
     "stats_by_domain": "tenant_id, kind, hour, domain, host, class",
     "stats_by_tag": "tenant_id, kind, hour, name, value, class",
+    "stats_by_sender": "tenant_id, domain, kind, hour",
 }
 
 

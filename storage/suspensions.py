@@ -1,4 +1,4 @@
-"""Domains that operators have suspended: their mail is accepted and waits.
+"""Domains and sites that operators have suspended: their mail is accepted and waits.
 
 Kept through restarts, and minded by claims.py: nothing of such a domain is claimed. What the engine
 has in memory already, some seconds of work, is still tried. Not here: sites that the engine leaves
@@ -17,10 +17,10 @@ from storage.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class DomainSuspension:
-    """A domain that an operator has suspended.
+    """A domain or site that an operator has suspended.
 
     Attributes:
-        domain: recipient domain, A-label.
+        domain: recipient domain, A-label; or the name of a server, or those of a site.
         until: nothing of it is tried before (aware, UTC).
         reason: in the operator's words, or "".
         created_at: when it was suspended (aware, UTC).
@@ -35,23 +35,31 @@ class DomainSuspension:
 def suspend(
     connection: Connection, domain: str, *, until: datetime, reason: str, now: datetime
 ) -> None:
-    """Suspend a domain (A-label) until then; replaces an earlier suspension of it."""
+    """Suspend a domain (A-label) or site until then; replaces an earlier suspension of it."""
     connection.execute("DELETE FROM domain_suspensions WHERE until <= ?", (ids.milliseconds(now),))
     connection.execute(
         "INSERT OR REPLACE INTO domain_suspensions (domain, until, reason, created_at)"
         " VALUES (?, ?, ?, ?)",
         (domain, ids.milliseconds(until), reason, ids.milliseconds(now)),
     )
-    # An earlier end than before must be noticed too.
-    directives.record(connection, directives.DUE_CHANGED, domain)
+    _tell(connection, domain)  # an earlier end than before must be noticed too
 
 
 def resume(connection: Connection, domain: str) -> bool:
     """End a suspension; False when there was none."""
     ended = connection.execute("DELETE FROM domain_suspensions WHERE domain = ?", (domain,))
     if ended.rowcount == 1:
-        directives.record(connection, directives.DUE_CHANGED, domain)
+        _tell(connection, domain)
     return ended.rowcount == 1
+
+
+def _tell(connection: Connection, name: str) -> None:
+    """Have the engine look again at a domain; at a site's, which it alone knows, all that wait."""
+    directives.record(connection, directives.DUE_CHANGED, name)
+    rows = connection.execute("SELECT DISTINCT domain FROM entries WHERE state = 0").fetchall()
+    if (name,) not in rows:
+        for (domain,) in rows:
+            directives.record(connection, directives.DUE_CHANGED, domain)
 
 
 def list_(connection: Connection, now: datetime) -> list[DomainSuspension]:

@@ -124,6 +124,7 @@ COMPONENTS: Mapping[str, Schema] = {
     ),
 }
 _DOMAIN = body(ref("Domain"))
+_RATE: Schema = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 _VERIFY = Spec(
     _TAG, "Looks at the DNS now; every record comes with what was found.", answer=_DOMAIN
 )
@@ -167,6 +168,27 @@ SPECS: Mapping[str, Spec] = {
     ),
     "POST /v1/domains/{id}/verify": _VERIFY,
     "GET /v1/domains/{id}/verify": _VERIFY,
+    "GET /v1/domains/{id}/reputation": Spec(
+        _TAG,
+        "Of the last thirty days. score = 100 - 60 * min(1, bounce_rate / 0.1)"
+        " - 40 * min(1, complaint_rate / 0.003); null while nothing was sent.",
+        answer=body(
+            resource(
+                "reputation",
+                {
+                    "domain": text(),
+                    "score": or_null(number("100 is the best.", minimum=0, maximum=100)),
+                    "window": given({"since": time(), "until": time()}),
+                    "sent": number("Recipients whose mail came to an end."),
+                    "delivered": number(),
+                    "bounced": number("For good, at once or later."),
+                    "complained": number(),
+                    "bounce_rate": _RATE,
+                    "complaint_rate": _RATE,
+                },
+            )
+        ),
+    ),
     "GET /v1/domains/{id}/zonefile": Spec(
         _TAG, "The records as lines of a zone file (RFC 1035 5).", answer={"text/plain": text()}
     ),

@@ -140,6 +140,7 @@ NEW_EMAIL: Schema = wish(
         "priority": PRIORITY,
         "unsubscribe": _UNSUBSCRIBE,
         "tracking": _TRACKING,
+        "test": flag("Goes to the sandbox, as all mail of a test key does."),
     },
 )
 RAW_EMAIL: Schema = wish(

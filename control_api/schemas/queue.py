@@ -68,11 +68,13 @@ COMPONENTS: Mapping[str, Schema] = {
         },
     ),
 }
+_SITE = text("The name of a server, or of several with commas between.", maxLength=2000)
 _SELECTION: Schema = wish(
     {},
     {
         "ids": array(text(), "Of emails or recipients.", maxItems=1000),
         "domain": text("Of this recipient domain."),
+        "site": text("Last tried at this server, or at one of these, with commas between."),
         "tag": text("With this tag."),
         "tag_value": text("With this value of the tag."),
         "all": flag("All that there is."),
@@ -84,7 +86,7 @@ _SELECTION: Schema = wish(
 def _change(description: str) -> Spec:
     return Spec(
         _TAG,
-        f"{description} Name them by `ids`, by `domain` and `tag`, or say `all`.",
+        f"{description} Name them by `ids`, by `domain`, `tag` and `site`, or say `all`.",
         request=body(_SELECTION),
         answer=body(resource("queue_change", {"count": number("Recipients that were moved.")})),
         errors=(409,),
@@ -111,11 +113,11 @@ SPECS: Mapping[str, Spec] = {
     "POST /v1/queue/cancel": _change("Takes recipients out of the queue for good."),
     "POST /v1/queue/suspend": Spec(
         _TAG,
-        "Nothing of the domain is tried until then, whoever sent it.",
+        "Nothing of the domain, or at the site, is tried until then, whoever sent it. Give one.",
         request=body(
             wish(
-                {"domain": text(), "until": time("A time to come.")},
-                {"reason": text(maxLength=200)},
+                {"until": time("A time to come.")},
+                {"domain": text(), "site": _SITE, "reason": text(maxLength=200)},
             )
         ),
         answer=body(resource("suspension", _BLOCK)),
@@ -131,7 +133,7 @@ SPECS: Mapping[str, Spec] = {
     "POST /v1/queue/resume": Spec(
         _TAG,
         "Having none to end is no error.",
-        request=body(wish({"domain": text()})),
+        request=body(wish({}, {"domain": text(), "site": _SITE})),
         answer=body(resource("suspension", {"name": text(), "resumed": flag()})),
         is_idempotent=True,
         examples={"A domain": {"domain": "example.net"}},

@@ -55,7 +55,7 @@ class Block:
     def covers(self, domain: str, host: str) -> bool:
         """Whether mail to the domain, last tried at the host ("": never), is meant."""
         if self.is_operator:
-            return self.name == domain
+            return self.name == domain or (bool(host) and host in self.name.split(","))
         return self.name in (domain, host) or (bool(host) and host in self.name.split(","))
 
 

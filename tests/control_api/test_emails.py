@@ -206,3 +206,16 @@ async def test_settings_reach_received(api: Api) -> None:
     server = replace(api.settings.server, hostname="mx.other.test")
     reply = await api.with_settings(server=server).client.post("/v1/emails", EMAIL)
     assert b"by mx.other.test" in (api.header(reply.json["id"]).get(b"Received") or b"")
+
+
+async def test_one_email_may_be_a_test(api: Api) -> None:
+    answer = await api.client.post("/v1/emails", EMAIL | {"test": True})
+    assert answer.status == 200
+    row = api.database.read_now(
+        lambda db: db.execute(
+            "SELECT m.is_test, q.domain FROM messages m JOIN entries q ON q.message_id = m.id"
+        ).fetchone()
+    )
+    assert row == (1, "sandbox.test")
+    wrong = await api.client.post("/v1/emails", EMAIL | {"test": "yes"})
+    assert [error["field"] for error in wrong.json["errors"]] == ["test"]

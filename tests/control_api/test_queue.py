@@ -225,3 +225,43 @@ class TestExplaining:
         await change(api, "cancel", all=True)
         email = (await api.client.get(f"/v1/emails/{email_id}")).json
         assert [one["explain"] for one in email["recipients"]] == [None, None]
+
+
+async def test_a_site_can_be_named(api: Api) -> None:
+    await api.client.post("/v1/emails", EMAIL)
+    api.database.write_now(
+        lambda db: db.execute("UPDATE entries SET host = 'mx1.example.net', due_at = due_at + 1")
+    )
+    other = await api.client.post("/v1/queue/hold", {"site": "mx9.example.net"})
+    held = await api.client.post("/v1/queue/hold", {"site": "MX1.example.net,mx2.example.net"})
+    assert (other.json["count"], held.json["count"]) == (0, 1)
+
+
+async def test_a_suspended_site_is_left_alone_until_it_is_resumed(api: Api) -> None:
+    operator = admin(api)
+    await api.client.post("/v1/emails", EMAIL)
+    until = api.clock.now + timedelta(hours=1)
+    wish = {"site": "mx1.example.net", "until": until.isoformat()}
+    suspended = await operator.post("/v1/queue/suspend", wish)
+    assert suspended.status == 200, suspended.json
+
+    def claimed(site: str) -> int:
+        request = [queue.ClaimRequest("example.net", 10, site)]
+        return len(
+            api.database.write_now(
+                lambda db: queue.claim(db, request, now=api.clock.now, owner="test")
+            ).messages
+        )
+
+    assert claimed("mx1.example.net,mx2.example.net") == 0
+    assert (await operator.post("/v1/queue/resume", {"site": "mx1.example.net"})).json["resumed"]
+    assert claimed("mx1.example.net,mx2.example.net") == 1
+
+
+@pytest.mark.parametrize(
+    "wish", [{}, {"domain": "a.example", "site": "mx.a.example"}, {"site": "a b"}]
+)
+async def test_domain_or_site(api: Api, wish: dict[str, str]) -> None:
+    operator = admin(api)
+    answer = await operator.post("/v1/queue/suspend", wish | {"until": "2040-01-01T00:00:00Z"})
+    assert answer.status == 422

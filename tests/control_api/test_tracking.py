@@ -120,7 +120,7 @@ async def test_a_domain_has_a_host_of_its_own_once_it_leads_here(tracked: Api) -
         lambda db: db.execute(
             "INSERT INTO domains (id, tenant_id, name, created_at, tracking_host, report)"
             " VALUES ('dom_1', 1, 'sender.example', 0, 'click.sender.example', ?)",
-            (report % "ok",),
+            (report % "good",),
         )
     )
     assert await tracked.tracker.secrets() == (SECRET,)

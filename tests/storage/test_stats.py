@@ -176,3 +176,12 @@ def test_old_hours_are_forgotten_in_steps(connection: Connection) -> None:
         pass
     assert totals(connection, SCOPE, "queued", "delivered") == {"delivered": 1}
     assert stats.all_totals(connection)
+
+
+def test_how_a_sender_domain_fares(connection: Connection) -> None:
+    fill(connection)
+    count_up(connection)
+    fared = stats.fared(connection, 1, "sender.example", since=NOW)
+    assert (fared.delivered, fared.bounced, fared.sent) == (3, 1, 4)
+    assert stats.fared(connection, 1, "other.example", since=NOW).score is None
+    assert stats.fared(connection, 2, "sender.example", since=NOW).score is None
