@@ -34,12 +34,14 @@ class SmtpCommands(SmtpServer):
         super().__init__(service, registry)
         self._mail: MailCommand | None = None
         self._recipients: list[Recipient] = []
+        self._excess = 0
         self._auth_failures = 0
 
     def _set_rset_state(self) -> None:
         """Forget the transaction; RSET of aiosmtpd calls this too."""
         self._mail = None
         self._recipients = []
+        self._excess = 0
 
     async def smtp_HELO(self, arg: str) -> None:
         """Greet (RFC 5321 4.1.1.1)."""
@@ -141,6 +143,8 @@ class SmtpCommands(SmtpServer):
         if self._mail is None:
             raise Refusal(503, "5.5.1", "Send MAIL first")
         if len(self._recipients) >= self._limits.recipients:
+            self._excess += 1
+            self._errors += self._excess > self._limits.recipients
             raise Refusal(452, "4.5.3", "Too many recipients: send to the rest separately")
         recipient = parse_rcpt(
             arg, is_extended=self.client.is_extended, has_smtputf8=self._mail.has_smtputf8

@@ -25,7 +25,8 @@ class Limits:
 
     Attributes:
         message_size: bytes of a message; SIZE announces it.
-        recipients: of one message; at least 100 (RFC 5321 4.5.3.1.8).
+        recipients: of one message; at least 100 (RFC 5321 4.5.3.1.8). As many again are told that
+            they are too many (452); what still comes then counts as errors.
         connections: open at once, all clients together.
         connections_per_address: open at once from one IPv4 address or one IPv6 /64.
         junk_commands: NOOP, RSET, VRFY, HELP, EHLO between two messages.
