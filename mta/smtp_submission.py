@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import assert_never
 
+from mta.acceptor import Acceptor
 from mta.core.access import EMAILS_SEND, Access, Denial, Reason, may_use
 from mta.core.address import Address
 from mta.core.api_key import key_hash, looks_like_key
@@ -39,8 +40,8 @@ from mta.logs import log_event
 from mta.smtp_idempotency import KeyReused, Repeated, Token, accept_once
 from mta.smtp_session import Arrival, Identity, Session
 from storage import faults, submissions, tenants
-from storage.database import Connection, Database
-from storage.submissions import Acceptance, AcceptedEmail, AcceptPolicy, DomainNotAllowed
+from storage.database import Database
+from storage.submissions import Acceptance, AcceptedEmail, AcceptPolicy, DomainNotAllowed, Wish
 
 _DEFAULT = Identity(tenants.DEFAULT_TENANT, "default", b"", 0.0)
 """Whom a client in a trusted network submits for when it does not authenticate."""
@@ -83,6 +84,7 @@ class SubmissionHandler:
         self._is_trusted = lru_cache(maxsize=1024)(trusted)
         self._on_key_used = on_key_used
         self._database = database
+        self._acceptor = Acceptor(database, now=now)
         self._rules = rules
         self._on_accepted = on_accepted
         self._now = now
@@ -163,7 +165,7 @@ class SubmissionHandler:
         message, recipients = submission.message, len(submission.envelope.recipients)
         self._database.require_room(len(message.data or b""))
         policy = replace(self._rules.policy, sender_domains=access.domains)
-        accepted = await self._database.write(self._acceptance(submission, token, policy))
+        accepted = await self._accept(Wish(submission, policy), token)
         faults.reach("after_accept")
         match accepted:
             case AcceptedEmail():
@@ -182,21 +184,21 @@ class SubmissionHandler:
             case _:
                 assert_never(accepted)
 
-    def _acceptance(
-        self, submission: Submission, token: Token | None, policy: AcceptPolicy
-    ) -> Callable[[Connection], Acceptance | Repeated | KeyReused]:
-        """Return the transaction that accepts a submission."""
-        now = self._now()
-        accept = partial(submissions.accept, submission=submission, policy=policy, now=now)
+    async def _accept(self, wish: Wish, token: Token | None) -> Acceptance | Repeated | KeyReused:
         if token is None:
-            return accept
-        return partial(
-            accept_once,
-            accept=accept,
-            tenant_id=submission.tenant_id,
-            key=token.key,
-            fingerprint=token.fingerprint(submission.envelope, submission.message),
-            now=now,
+            return await self._acceptor.accept(wish)
+        now, submission = self._now(), wish.submission
+        return await self._database.write(
+            partial(
+                accept_once,
+                accept=partial(
+                    submissions.accept, submission=submission, policy=wish.policy, now=now
+                ),
+                tenant_id=submission.tenant_id,
+                key=token.key,
+                fingerprint=token.fingerprint(submission.envelope, submission.message),
+                now=now,
+            )
         )
 
     def _judge_key(self, session: Session) -> Reply | None:

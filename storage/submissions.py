@@ -1,24 +1,23 @@
 """Accepting mail: the one transaction after whose COMMIT we are responsible for a message.
 
-Reads the facts, lets core/submission decide, and writes message, body, entries and events. Not
-here: building a Submission (each door does), idempotency (idempotency.py), large bodies, which are
-in the spool before this begins.
+Reads the facts, lets core/submission decide, and has message, body, entries and events written
+(submission_rows.py). Not here: building a Submission (each door does), idempotency
+(idempotency.py), large bodies, which are in the spool before this begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mta.core import ids, json_text, sandbox
+from mta.core import sandbox
 from mta.core.access import Denial, may_send_from
-from mta.core.disposition import Why
 from mta.core.quota import UNLIMITED, Quota
 from mta.core.submission import AcceptFacts, Prepared, Submission, delayed, prepare
-from storage import domains, events, faults, quotas, suppressions, tracking, unsubscribes
+from storage import domains, faults, quotas, submission_rows, suppressions, unsubscribes
 from storage.database import Connection
-from storage.entries import EntryState
+from storage.submission_rows import NewMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,14 @@ class DomainNotAllowed:
 Acceptance = AcceptedEmail | DomainNotAllowed
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A submission, and what must hold for it to be accepted."""
+
+    submission: Submission
+    policy: AcceptPolicy
+
+
 def accept(
     connection: Connection, submission: Submission, *, policy: AcceptPolicy, now: datetime
 ) -> Acceptance:
@@ -85,18 +92,8 @@ def accept(
         policy: what must hold.
         now: time of acceptance (aware, UTC).
     """
-    refusal = check(connection, submission, policy)
-    if refusal is not None:
-        return refusal
-    suppressed = _suppressed(connection, submission, policy.sandbox_domain, now)
-    prepared = prepare(submission, AcceptFacts(now, suppressed))
-    if submission.is_test:
-        prepared = _in_sandbox(prepared, policy.sandbox_domain)
-    else:
-        prepared = _within_quota(connection, submission, prepared, policy)
-    accepted = _insert(connection, submission, prepared, now)
-    faults.reach("before_accept")
-    return accepted
+    [acceptance] = accept_all(connection, [Wish(submission, policy)], now=now)
+    return acceptance
 
 
 def accept_batch(
@@ -110,22 +107,133 @@ def accept_batch(
 
     For all or nothing, see what check() says of each first.
     """
-    return [accept(connection, one, policy=policy, now=now) for one in submissions]
+    return accept_all(connection, [Wish(one, policy) for one in submissions], now=now)
+
+
+def accept_all(
+    connection: Connection, wishes: Sequence[Wish], *, now: datetime
+) -> list[Acceptance]:
+    """Do what accept() does for each, and what is the same for several only once."""
+    known = _Known(connection, [wish.submission for wish in wishes], now)
+    judged = [known.judge(wish) for wish in wishes]
+    new = [one for one in judged if isinstance(one, NewMessage)]
+    rows = iter(submission_rows.write(connection, new, now)) if new else iter(())
+    for _ in new:
+        faults.reach("before_accept")
+    return [
+        _accepted(one, next(rows), now) if isinstance(one, NewMessage) else one for one in judged
+    ]
 
 
 def check(
     connection: Connection, submission: Submission, policy: AcceptPolicy
 ) -> DomainNotAllowed | None:
     """Return why policy forbids a submission; None when it does not."""
-    domain = submission.header.sender_domain
-    for named in _sender_domains(submission, policy):
-        if denial := may_send_from(policy.sender_domains, named):
-            return DomainNotAllowed(named, denial)
-    if not policy.require_verified_domain:
-        return None
-    if domain and domains.verified_among(connection, submission.tenant_id, _with_parents(domain)):
-        return None
-    return DomainNotAllowed(domain)
+    return _Senders(connection).refusal(Wish(submission, policy))
+
+
+class _Senders:
+    """Who may send as which domain, each asked of storage once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._verified: dict[tuple[int, str], bool] = {}
+
+    def refusal(self, wish: Wish) -> DomainNotAllowed | None:
+        """Return why policy forbids a submission; None when it does not."""
+        submission, policy = wish.submission, wish.policy
+        for named in _sender_domains(submission, policy):
+            if denial := may_send_from(policy.sender_domains, named):
+                return DomainNotAllowed(named, denial)
+        domain = submission.header.sender_domain
+        if not policy.require_verified_domain or self._is_verified(submission.tenant_id, domain):
+            return None
+        return DomainNotAllowed(domain)
+
+    def _is_verified(self, tenant_id: int, domain: str) -> bool:
+        known = self._verified.get((tenant_id, domain))
+        if known is None:
+            names = _with_parents(domain)
+            known = bool(domain) and domains.verified_among(self._connection, tenant_id, names)
+            self._verified[tenant_id, domain] = known
+        return known
+
+
+class _Known:
+    """What storage knows about a batch, each fact asked for once."""
+
+    def __init__(
+        self, connection: Connection, submissions: Sequence[Submission], now: datetime
+    ) -> None:
+        self._connection = connection
+        self._now = now
+        self._senders = _Senders(connection)
+        self._quotas: dict[int, Quota | None] = {}
+        self._suppressed = _suppressed(connection, submissions, now)
+
+    def judge(self, wish: Wish) -> NewMessage | DomainNotAllowed:
+        """Return what a wish comes to."""
+        refusal = self._senders.refusal(wish)
+        if refusal is not None:
+            return refusal
+        submission, policy = wish.submission, wish.policy
+        prepared = prepare(submission, AcceptFacts(self._now, self._out(wish)))
+        if submission.is_test:
+            prepared = _in_sandbox(prepared, policy.sandbox_domain)
+        else:
+            prepared = self._within_quota(submission, prepared, policy)
+        return NewMessage.of(submission, prepared, self._now)
+
+    def _out(self, wish: Wish) -> Mapping[str, str]:
+        """Return suppression key -> reason; sandbox addresses are what their names say."""
+        submission, sandbox_domain = wish.submission, wish.policy.sandbox_domain
+        addresses = [recipient.address for recipient in submission.envelope.recipients]
+        known = self._suppressed[submission.tenant_id]
+        found = {key: known[key] for key in (one.key for one in addresses) if key in known}
+        offer = submission.unsubscribe
+        if offer is not None and offer.scope:
+            keys = [address.key for address in addresses]
+            found |= unsubscribes.lookup(self._connection, submission.tenant_id, offer.scope, keys)
+        for address in addresses:
+            if (is_suppressed := sandbox.is_suppressed(address, sandbox_domain)) is not None:
+                found.pop(address.key, None)
+                if is_suppressed:
+                    found[address.key] = sandbox.SUPPRESSED_FOR
+        return found
+
+    def _within_quota(
+        self, submission: Submission, prepared: Prepared, policy: AcceptPolicy
+    ) -> Prepared:
+        """Take places in the tenant's quota for what will be tried; let what is over it wait."""
+        tenant_id = submission.tenant_id
+        if tenant_id not in self._quotas:
+            self._quotas[tenant_id] = quotas.own_quota(self._connection, tenant_id)
+        quota = self._quotas[tenant_id] or policy.quota
+        if not quota.limits():
+            return prepared
+        counted = [index for index, one in enumerate(prepared.entries) if not one.is_suppressed]
+        times = [prepared.entries[index].due_at for index in counted]
+        due = quotas.take_places(self._connection, tenant_id, quota, submission.priority, times)
+        return delayed(prepared, dict(zip(counted, due, strict=True)))
+
+
+def _suppressed(
+    connection: Connection, submissions: Iterable[Submission], now: datetime
+) -> Mapping[int, Mapping[str, str]]:
+    """Return tenant -> suppression key -> reason, for the recipients of all submissions."""
+    keys: dict[int, dict[str, None]] = {}
+    for submission in submissions:
+        ours = keys.setdefault(submission.tenant_id, {})
+        ours.update((one.address.key, None) for one in submission.envelope.recipients)
+    return {
+        tenant_id: suppressions.lookup(connection, tenant_id, tuple(ours), now)
+        for tenant_id, ours in keys.items()
+    }
+
+
+def _accepted(new: NewMessage, row: int, now: datetime) -> AcceptedEmail:
+    entries = len(new.prepared.entries)
+    return AcceptedEmail(row, new.submission.public_id, entries, now, new.status)
 
 
 def _sender_domains(submission: Submission, policy: AcceptPolicy) -> Iterator[str]:
@@ -136,173 +244,12 @@ def _sender_domains(submission: Submission, policy: AcceptPolicy) -> Iterator[st
         yield mail_from.domain
 
 
-def _suppressed(
-    connection: Connection, submission: Submission, sandbox_domain: str, now: datetime
-) -> dict[str, str]:
-    """Return suppression key -> reason; sandbox addresses are what their names say."""
-    addresses = [recipient.address for recipient in submission.envelope.recipients]
-    keys = [address.key for address in addresses]
-    tenant_id, offer = submission.tenant_id, submission.unsubscribe
-    suppressed = suppressions.lookup(connection, tenant_id, keys, now)
-    if offer is not None and offer.scope:
-        suppressed |= unsubscribes.lookup(connection, tenant_id, offer.scope, keys)
-    for address in addresses:
-        if (is_suppressed := sandbox.is_suppressed(address, sandbox_domain)) is not None:
-            suppressed.pop(address.key, None)
-            if is_suppressed:
-                suppressed[address.key] = sandbox.SUPPRESSED_FOR
-    return suppressed
-
-
 def _in_sandbox(prepared: Prepared, sandbox_domain: str) -> Prepared:
     entries = tuple(replace(entry, routing_domain=sandbox_domain) for entry in prepared.entries)
     return replace(prepared, entries=entries)
-
-
-def _within_quota(
-    connection: Connection, submission: Submission, prepared: Prepared, policy: AcceptPolicy
-) -> Prepared:
-    """Take places in the tenant's quota for what will be tried, and let what is over it wait."""
-    quota = quotas.own_quota(connection, submission.tenant_id) or policy.quota
-    if not quota.limits():
-        return prepared
-    counted = [index for index, one in enumerate(prepared.entries) if not one.is_suppressed]
-    times = [prepared.entries[index].due_at for index in counted]
-    due = quotas.take_places(connection, submission.tenant_id, quota, submission.priority, times)
-    return delayed(prepared, dict(zip(counted, due, strict=True)))
 
 
 def _with_parents(domain: str) -> list[str]:
     """Return the domain and its parents down to two labels."""
     labels = domain.split(".")
     return [".".join(labels[start:]) for start in range(max(len(labels) - 1, 1))]
-
-
-_INSERT_MESSAGE = """
-INSERT INTO messages (
-    public_id, tenant_id, door, mail_from, ret, envid, from_address, sender_domain, subject,
-    message_id, header_to, header_cc, header_bcc, reply_to, has_8bit_header, size, header_size,
-    body_hash, is_8bit, batch_id, tags, metadata, created_at, send_at, status, recipients, pending,
-    settled_at, has_body, is_test, unsubscribe, tracking
-) VALUES (
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?
-)
-RETURNING id
-"""
-
-_INSERT_ENTRY = """
-INSERT INTO entries (
-    message_id, tenant_id, recipient, domain, notify, orcpt, priority, state, due_at, why, reply,
-    eligible_at, attempts
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
-RETURNING id
-"""
-
-
-def _insert(
-    connection: Connection, submission: Submission, prepared: Prepared, now: datetime
-) -> AcceptedEmail:
-    now_ms = ids.milliseconds(now)
-    pending = sum(not entry.is_suppressed for entry in prepared.entries)
-    send_at_ms = None
-    if submission.send_at is not None and submission.send_at > now:
-        send_at_ms = ids.milliseconds(submission.send_at)
-    status = "queued" if send_at_ms is None else "scheduled"
-    if not pending:
-        status = "suppressed"
-    counts = (len(prepared.entries), pending, None if pending else now_ms)
-    extras = (
-        submission.is_test,
-        unsubscribes.to_column(submission.unsubscribe),
-        tracking.to_column(submission.tracking),
-    )
-    row = (*_facts(submission), now_ms, send_at_ms, status, *counts, *extras)
-    message_row = _inserted(connection, _INSERT_MESSAGE, row)
-    connection.execute(
-        "INSERT INTO bodies (message_id, file, data) VALUES (?, ?, ?)",
-        (message_row, submission.message.file, submission.message.data),
-    )
-    if submission.tags:
-        _insert_tags(connection, submission, message_row, now_ms)
-    _insert_entries(connection, submission, prepared, message_row)
-    return AcceptedEmail(message_row, submission.public_id, counts[0], now, status)
-
-
-def _facts(submission: Submission) -> tuple[object, ...]:
-    """Return the columns that do not depend on the moment of acceptance."""
-    envelope, header, message = submission.envelope, submission.header, submission.message
-    return (
-        submission.public_id,
-        submission.tenant_id,
-        submission.door.value,
-        str(envelope.mail_from or ""),
-        envelope.ret,
-        envelope.envid,
-        header.from_address,
-        header.sender_domain,
-        header.subject,
-        header.message_id,
-        _json(header.to),
-        _json(header.cc),
-        _json(header.bcc),
-        _json(header.reply_to),
-        header.has_8bit_header,
-        message.size,
-        message.header_size,
-        message.body_hash,
-        message.is_8bit,
-        submission.batch_id,
-        _json(submission.tags),
-        events.json_data(submission.metadata),
-    )
-
-
-def _insert_tags(
-    connection: Connection, submission: Submission, message_row: int, now_ms: int
-) -> None:
-    connection.executemany(
-        "INSERT INTO message_tags (tenant_id, name, value, created_at, message_id)"
-        " VALUES (?, ?, ?, ?, ?)",
-        [
-            (submission.tenant_id, name, value, now_ms, message_row)
-            for name, value in dict.fromkeys(submission.tags)  # the same tag may be given twice
-        ],
-    )
-
-
-def _insert_entries(
-    connection: Connection, submission: Submission, prepared: Prepared, message_row: int
-) -> None:
-    journal: list[events.EventRow] = []
-    for draft, event in zip(prepared.entries, prepared.events, strict=True):
-        address = draft.recipient.address
-        row = (
-            message_row,
-            submission.tenant_id,
-            str(address),
-            draft.domain,
-            draft.recipient.notify,
-            draft.recipient.orcpt,
-            submission.priority,
-            EntryState.SUPPRESSED if draft.is_suppressed else EntryState.WAITING,
-            ids.milliseconds(draft.due_at),
-            "" if draft.is_suppressed else draft.why.value,
-            draft.suppressed_for or None,
-            ids.milliseconds(draft.due_at) if draft.why is Why.QUOTA else None,
-        )
-        entry_row = _inserted(connection, _INSERT_ENTRY, row)
-        at_ms, data = ids.milliseconds(event.at), events.json_data(event.data)
-        journal.append(
-            (message_row, entry_row, submission.tenant_id, event.kind.value, at_ms, data)
-        )
-    events.append(connection, journal)
-
-
-def _json(values: Sequence[object]) -> str:
-    return json_text.encode(values).decode() if values else "[]"
-
-
-def _inserted(connection: Connection, statement: str, row: tuple[object, ...]) -> int:
-    """Insert a row and return its id."""
-    [(row_id,)] = connection.execute(statement, row).fetchall()
-    return int(row_id)

@@ -228,3 +228,40 @@ def test_the_same_id_twice_is_an_error(database: Database) -> None:
     database.write_now(take)
     with pytest.raises(Exception, match="UNIQUE"):
         database.write_now(take)
+
+
+def test_many_are_written_like_one_after_another(connection: Connection) -> None:
+    """More than one statement holds, with several recipients, tags and a later time among them."""
+    made = [
+        builders.submission(
+            *(f"u{number}.{index}@example.net" for index in range(number % 4 + 1)),
+            tags=(("campaign", str(number)),) if number % 5 == 0 else (),
+            send_at=NOW + timedelta(days=1) if number % 7 == 0 else None,
+        )
+        for number in range(150)
+    ]
+    accepted = accept_batch(connection, made, policy=ANY_SENDER, now=NOW)
+    for one, outcome in zip(made, accepted, strict=True):
+        assert isinstance(outcome, AcceptedEmail)
+        view = messages.get(connection, 1, one.public_id)
+        assert view is not None
+        assert (view.status, view.tags) == (outcome.status, one.tags)
+        wanted = [str(recipient.address) for recipient in one.envelope.recipients]
+        assert [recipient.address for recipient in view.recipients] == wanted
+        journal = events.of_message(connection, outcome.message_id)
+        assert [event.recipient for event in journal] == wanted
+        assert {event.email_id for event in journal} == {one.public_id}
+    assert rows(connection, "bodies") == 150
+    assert rows(connection, "entries") == sum(outcome.entries for outcome in accepted)  # type: ignore[union-attr]
+
+
+def test_each_in_a_batch_has_its_own_suppressions(connection: Connection) -> None:
+    connection.execute("INSERT INTO tenants (id, name, created_at) VALUES (2, 'other', 0)")
+    suppressions.add(
+        connection, tenant_id=1, key="ant@example.net", address="x", reason="manual", now=NOW
+    )
+    made = [builders.submission("ant@example.net", tenant_id=tenant) for tenant in (1, 2)]
+    first, second = accept_batch(connection, made, policy=ANY_SENDER, now=NOW)
+    assert isinstance(first, AcceptedEmail)
+    assert isinstance(second, AcceptedEmail)
+    assert (first.status, second.status) == ("suppressed", "queued")
