@@ -49,6 +49,7 @@ class Server:
 
     hostname: Annotated[str, units.hostname] = field(default_factory=units.system_hostname)
     data_dir: Annotated[Path, units.path] = Path("/var/lib/mta")
+    disk_reserve: Size = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class ApiLimits:
         units.rate("5000/m"),
     )
     exempt_networks: Networks = LOOPBACK
+    wrong_keys: Annotated[tuple[Limit, ...], units.several(units.rate)] = (units.rate("30/m"),)
 
 
 @dataclass(frozen=True, slots=True)

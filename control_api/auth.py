@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from starlette.requests import Request
 
 from config.settings import Api
+from control_api.brake import Brake
 from control_api.client_address import client_address
 from control_api.errors import UNAUTHORIZED, ApiError, Problem
 from control_api.rate_limits import RateLimiter
@@ -40,6 +41,7 @@ class Gate:
         """Take [api] of the settings, and who notes that keys are used."""
         limits = settings.limits
         self.limiter = RateLimiter(database, limits.requests, limits.exempt_networks, now)
+        self._brake = Brake(limits.wrong_keys, now)
         self._database = database
         self._proxies = settings.trusted_proxies
         self._uses = uses
@@ -56,10 +58,15 @@ class Gate:
 
         Raises:
             ApiError: 401 without a key, and for one that is unknown, revoked or expired; 429 for
-                one too many; 403 where the key may not do this, or not from there.
+                one request, or one wrong key, too many; 403 where the key may not do this, or not
+                from there.
         """
-        record = await self._authenticate(request)
         client = client_address(request, self._proxies)
+        try:
+            record = await self._authenticate(request)
+        except ApiError:
+            self._brake.note(client.text)
+            raise
         denial = may_use(record.access, scope, address=client.text, now=self._now())
         if denial and denial.reason is Reason.EXPIRED:
             raise ApiError(replace(UNAUTHORIZED, message=denial.message))

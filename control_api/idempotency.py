@@ -90,6 +90,10 @@ class Once:
         """Carry the request out, or find how it ended the first time."""
         return await self._database.write(lambda db: self._earlier(db) or self._carry_out(db, act))
 
+    async def is_done(self) -> bool:
+        """Tell whether it was carried out before, for what takes more than one transaction."""
+        return await self._database.read(self._earlier) is not None
+
     def _earlier(self, connection: Connection) -> Outcome | None:
         if not self._key:
             return None

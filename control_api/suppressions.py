@@ -127,30 +127,6 @@ async def delete_suppression(call: Call) -> Response:
     )
 
 
-async def undo_suppressions(call: Call) -> Response:
-    """POST /v1/suppressions/undo: remove all that were added since a time, by a rule, for a reason.
-
-    In steps, so that mail does not wait; a request that breaks off is simply sent again.
-    """
-    tenant_id = call.tenant_id
-    fields = Fields(read_json(await call.request.body()), [])
-    wanted = SuppressionFilter(
-        reason=fields.text("reason", filters.MAX_TEXT),
-        rule=fields.text("rule", filters.MAX_TEXT),
-        since=filters.moment(fields, "since"),
-    )
-    if wanted == SuppressionFilter():
-        fields.fail("since", "required", "Give since, rule or reason.")
-    filters.finish(fields)
-    removed, last = 0, BATCH
-    while last == BATCH:
-        last = await call.services.database.write(
-            lambda db: suppressions.remove_matching(db, tenant_id, wanted, limit=BATCH)
-        )
-        removed += last
-    return json_response({"object": "suppression_undo", "removed": removed})
-
-
 @dataclass(slots=True)
 class _Import:
     """An import under way.
@@ -384,7 +360,6 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/suppressions", list_suppressions, _READ, "List suppressed addresses"),
     Route("POST", IMPORT_PATH, import_suppressions, _WRITE, "Suppress a list of addresses in CSV"),
     Route("GET", "/v1/suppressions/export", export_suppressions, _READ, "All of them as CSV"),
-    Route("POST", "/v1/suppressions/undo", undo_suppressions, _WRITE, "Remove many at once"),
     Route("GET", _ONE, get_suppression, _READ, "Look at a suppressed address"),
     Route("DELETE", _ONE, delete_suppression, _WRITE, "Send to an address again"),
 )

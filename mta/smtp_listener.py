@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Coroutine, Iterable
 from datetime import timedelta
 from functools import partial
-from ipaddress import IPv6Network, ip_address
 
+from mta.core.network import client_network
 from mta.core.reply import Reply
 from mta.smtp_commands import SmtpCommands
 from mta.smtp_server import SmtpServer
@@ -112,7 +112,7 @@ class SmtpListener:
         if connection in self._connections:
             return None
         limits = self._service.limits
-        client = _network(address)
+        client = client_network(address)
         if len(self._connections) >= limits.connections:
             return Reply(421, "4.7.0", "Too many connections, try again later")
         if self._by_client[client] >= limits.connections_per_address:
@@ -197,10 +197,3 @@ async def _listen(host: str, port: int) -> list[socket.socket]:
         listening.append(socket.create_server(address, family=family, backlog=BACKLOG))
         listening[-1].setblocking(False)
     return listening
-
-
-def _network(address: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 that one IPv6 site has."""
-    if ":" not in address:
-        return address
-    return str(IPv6Network((int(ip_address(address)) >> 64 << 64, 64)))

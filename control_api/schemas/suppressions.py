@@ -153,6 +153,7 @@ SPECS: Mapping[str, Spec] = {
             )
         ),
         answer=body(resource("suppression_undo", {"removed": number()})),
+        is_idempotent=True,
         examples={"An import": {"rule": "imp_01KJMQ0R0000000000000000PQ"}},
     ),
     "GET /v1/suppressions/{email}": Spec(

@@ -15,7 +15,8 @@ from typing import Any, cast
 
 import pytest
 
-from config.settings import Policy, Server, Settings
+from config.settings import Api as ApiSettings
+from config.settings import ApiLimits, Policy, Server, Settings
 from control_api.app import build_app
 from control_api.auth import Gate
 from control_api.http_client import HttpClient
@@ -163,6 +164,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     http = HttpClient(timeout=timedelta(seconds=5), allowed=[ip_network("127.0.0.0/8")])
     settings = Settings(
         server=Server(hostname="mta.sender.test", data_dir=tmp_path / "data"),
+        api=ApiSettings(limits=ApiLimits(wrong_keys=())),
         policy=Policy(require_verified_domain=False),
     )
     try:

@@ -100,6 +100,7 @@ def test_routes_are_documented_and_unique() -> None:
     public = {route.path for route in ROUTES if not route.scope}
     assert public == {
         *("/healthz", "/readyz", "/metrics", "/docs", "/v1/openapi.json"),
+        *("/t/o/{token}.gif", "/t/c/{token}/{target}"),
         "/u/{token}",
     }
 

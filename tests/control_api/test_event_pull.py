@@ -122,7 +122,7 @@ class TestReading:
             "wait=-1",
             "after=em_1",
             "after=5",
-            "types=email.opened",
+            "types=email.seen",
             "color=red",
         ],
     )

@@ -247,3 +247,14 @@ class TestCsv:
             reply = await api.client.get(f"{PATH}/export{query}")
             assert reply.body.count(b"\r\n") == expected
         assert (await api.client.get(f"{PATH}/export?since=x")).status == 422
+
+
+async def test_an_undo_that_is_repeated_is_answered_alike(api: Api) -> None:
+    await api.client.post(PATH, {"email": "ant@example.net"})
+    wish, named = {"reason": "manual"}, {"idempotency_key": "once"}
+    first = await api.client.post(f"{PATH}/undo", wish, **named)
+    await api.client.post(PATH, {"email": "bee@example.net"})
+    second = await api.client.post(f"{PATH}/undo", wish, **named)
+    assert first.json == second.json == {"object": "suppression_undo", "removed": 1}
+    assert second.headers["idempotent-replayed"] == "true"
+    assert (await api.client.get(f"{PATH}/bee@example.net")).status == 200

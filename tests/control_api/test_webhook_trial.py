@@ -63,7 +63,7 @@ async def test_failures_are_told(api: Api) -> None:
     assert "cannot connect" in told["error"]
 
 
-@pytest.mark.parametrize("body", [{"type": "email.opened"}, {"url": "http://x/"}, []])
+@pytest.mark.parametrize("body", [{"type": "email.seen"}, {"url": "http://x/"}, []])
 async def test_bad_wishes(api: Api, body: Any) -> None:
     record = add_webhook(api, "http://127.0.0.1:9/")
     assert (await api.client.post(f"/v1/webhooks/{record.id}/test", body)).status == 422

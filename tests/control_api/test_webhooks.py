@@ -80,7 +80,7 @@ async def test_events(api: Api, events: Any, expected: list[str]) -> None:
         ({"url": "https://example.com/\n"}, "url", "invalid_text"),
         ({"url": f"https://example.com/{'x' * 2048}"}, "url", "too_long"),
         (HOOK | {"events": "email.delivered"}, "events", "invalid_type"),
-        (HOOK | {"events": ["email.opened"]}, "events[0]", "invalid_value"),
+        (HOOK | {"events": ["email.seen"]}, "events[0]", "invalid_value"),
         (HOOK | {"events": [{}]}, "events[0]", "invalid_value"),
         (HOOK | {"description": 1}, "description", "invalid_type"),
         (HOOK | {"secret": "whsec_x"}, "secret", "unknown_field"),
@@ -161,7 +161,7 @@ class TestChanging:
         [
             ({"url": ""}, "url", "required"),
             ({"url": "https://10.0.0.1/"}, "url", "invalid_url"),
-            ({"events": ["email.opened"]}, "events[0]", "invalid_value"),
+            ({"events": ["email.seen"]}, "events[0]", "invalid_value"),
             ({"format": "resend"}, "format", "invalid_value"),
             ({"format": ""}, "format", "invalid_value"),
             ({"enabled": "no"}, "enabled", "invalid_type"),
