@@ -129,6 +129,8 @@ class _Server:
         return EXIT_OK
 
     def _run_part(self, part: Part, database: Database, link: socket.socket | None) -> None:
+        database.spool.room.reserve = self._settings.server.disk_reserve
+
         async def run() -> None:
             announce = (lambda: self._announce({ALL.name: os.getpid()})) if link is None else None
             process = Process(self._settings, database, part, self._parts, self._board)

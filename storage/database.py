@@ -36,7 +36,6 @@ from storage.errors import (
     StorageFull,
     StorageUnavailable,
 )
-from storage.room import DiskRoom
 from storage.spool import Spool
 from storage.writer import Done, Writer
 
@@ -246,7 +245,6 @@ class Database:
         self.commit_times = self._writer.commit_times
         self._command_lock = threading.Lock()
         self._command_committer: _Committer | None = None
-        self._room = DiskRoom(path)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="storage-reader")
         self._read_connections: SimpleQueue[Connection] = SimpleQueue()
 
@@ -339,7 +337,7 @@ class Database:
         Raises:
             StorageFull: it would not.
         """
-        self._room.require(size)
+        self.spool.room.require(size)
 
     @property
     def is_failed(self) -> bool:

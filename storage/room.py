@@ -11,16 +11,21 @@ from pathlib import Path
 from storage.errors import StorageFull
 
 RESERVE = 64 * 1024 * 1024
-"""Free bytes below which no new mail is accepted."""
+"""Free bytes below which no new mail is accepted, unless told otherwise."""
 FRESH = 0.1
 """Seconds for which an answer of the file system is believed; what is accepted is counted."""
 
 
 class DiskRoom:
-    """The room left on the file system of one path."""
+    """The room left on the file system of one path.
+
+    Attributes:
+        reserve: bytes that have to stay free.
+    """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the path, and a clock that never goes back, in seconds."""
+        self.reserve = RESERVE
         self._path = path
         self._clock = clock
         self._left = 0
@@ -35,8 +40,10 @@ class DiskRoom:
         now = self._clock()
         if now >= self._fresh_until:
             disk = os.statvfs(self._path)
-            self._left = disk.f_bavail * disk.f_frsize - RESERVE
+            self._left = disk.f_bavail * disk.f_frsize - self.reserve
             self._fresh_until = now + FRESH
         if self._left < size:
-            raise StorageFull(f"{self._path.parent}: less than {RESERVE >> 20} MiB would be free")
+            raise StorageFull(
+                f"{self._path.parent}: less than {self.reserve >> 20} MiB would be free"
+            )
         self._left -= size

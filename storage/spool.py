@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from storage import data_dir, faults
 from storage.errors import StorageError, StorageFull, StorageUnavailable
+from storage.room import DiskRoom
 
 INLINE_LIMIT = 262_144
 """Bytes up to which a message is kept inside the database."""
@@ -31,8 +32,9 @@ _UNFINISHED = ".tmp"
 class SpoolFile:
     """A file being written; ends in commit() or abort()."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, room: DiskRoom) -> None:
         self._directory = directory
+        self._room = room
         self._name = secrets.token_hex(16)
         self._path = directory / (self._name + _UNFINISHED)
         with _translated():
@@ -43,8 +45,10 @@ class SpoolFile:
         """Append data.
 
         Raises:
-            StorageFull, StorageUnavailable: the file is then to be aborted.
+            StorageFull, StorageUnavailable: the file is then to be aborted. Full is already what
+                leaves less than the reserve: many large messages at once must not eat it up.
         """
+        self._room.require(len(data))
         view = memoryview(data)
         with _translated():
             while view:
@@ -78,9 +82,14 @@ class SpoolFile:
 
 
 class Spool:
-    """The directory of spool files; created with mode 0700 where missing."""
+    """The directory of spool files; created with mode 0700 where missing.
+
+    Attributes:
+        room: on its disk.
+    """
 
     def __init__(self, directory: Path) -> None:
+        self.room = DiskRoom(directory)
         self._directory = directory
         data_dir.create(directory)
 
@@ -90,7 +99,7 @@ class Spool:
         Raises:
             StorageFull, StorageUnavailable
         """
-        return SpoolFile(self._directory)
+        return SpoolFile(self._directory, self.room)
 
     def path(self, name: str) -> Path:
         """Return where a file is.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import StorageUnavailable
+from storage.errors import StorageFull, StorageUnavailable
 from storage.spool import Spool
 
 FUTURE = datetime.now(UTC) + timedelta(days=1)
@@ -116,3 +116,12 @@ def test_a11_the_order_in_which_a_file_becomes_durable(spool: Spool, tmp_path: P
     file.commit()
     is_watching = False
     assert seen == ["os.rename .tmp", "open directory"]
+
+
+def test_b02_a_large_body_leaves_the_reserve_alone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.room.reserve = 2**60
+    file = spool.begin()
+    with pytest.raises(StorageFull, match="would be free"):
+        file.write(b"x")
+    file.abort()
