@@ -1,7 +1,7 @@
 """One worker: it opens one connection to a site and carries deliveries over it while there are any.
 
-A transaction is settled before the next one begins on the same connection, so that a crash repeats
-at most one message for each connection (RFC 1047). How many workers there are, and what a failure
+A transaction is settled before the message of the next one goes over the same connection, so that a
+crash repeats at most one message for each connection (RFC 1047); only its commands may go before. How many workers there are, and what a failure
 means for the site, is the dispatcher's business.
 """
 
@@ -21,7 +21,7 @@ from mta.ready_queue import Delivery
 from mta.settling import Result, Settler
 from mta.site import Site
 from mta.smtp_client import NotOpened
-from mta.smtp_transaction import Stale
+from mta.smtp_transaction import Following, Stale
 from mta.transactions import TransactionBuilder
 from storage import faults
 from storage.queue import QueuedEntry, QueuedMessage
@@ -42,7 +42,9 @@ class MailSession(Protocol):
     def is_open(self) -> bool:
         """Whether it can be given another transaction."""
 
-    async def deliver(self, transaction: Transaction) -> Sequence[Outcome] | Stale:
+    async def deliver(
+        self, transaction: Transaction, following: Following
+    ) -> Sequence[Outcome] | Stale:
         """Return an outcome for each recipient, in the same order."""
 
     async def close(self) -> None:
@@ -91,7 +93,9 @@ class Worker:
 
     __slots__ = (
         "_is_broken_off",
+        "_is_last",
         "_max_messages",
+        "_prepared",
         "_session",
         "_site",
         "_supervisor",
@@ -108,6 +112,8 @@ class Worker:
         self._max_messages = max_messages
         self._session: MailSession | None = None
         self._is_broken_off = False
+        self._is_last = False
+        self._prepared: _Prepared | None = None
         self.is_connecting = True
 
     async def break_off(self) -> None:
@@ -135,11 +141,14 @@ class Worker:
             await self._use(opened)
         finally:
             self._site.established -= 1
+            if self._prepared is not None:
+                self._site.ready.put_back(self._prepared.delivery)
             await opened.close()
 
     async def _use(self, session: MailSession) -> None:
         site = self._site
-        for _ in range(self._max_messages):
+        for number in range(self._max_messages):
+            self._is_last = number == self._max_messages - 1
             delivery = await self._next()
             if delivery is None or not await self._deliver(session, delivery):
                 return
@@ -147,6 +156,8 @@ class Worker:
                 return
 
     async def _next(self) -> Delivery | None:
+        if self._prepared is not None:
+            return self._prepared.delivery
         while (delivery := self._site.ready.take()) is None:
             if not await self._supervisor.rest(self._site):
                 return None
@@ -193,12 +204,48 @@ class Worker:
         entries: list[QueuedEntry],
         now: datetime,
     ) -> Sequence[Outcome] | Stale:
-        transaction = await self._tools.builder.build(message, entries, now)
+        prepared, self._prepared = self._prepared, None
+        transaction: Transaction | Unreachable
+        if prepared is not None:
+            transaction = prepared.transaction
+        else:
+            transaction = await self._tools.builder.build(message, entries, now)
         if isinstance(transaction, Unreachable):
             return (transaction,) * len(entries)
-        outcomes = await session.deliver(transaction)
+        outcomes = await session.deliver(transaction, self._prepare)
         faults.reach("after_remote_250")
         return outcomes
+
+    async def _prepare(self) -> Transaction | None:
+        """Take the next delivery while one is under way, where there is one for each connection.
+
+        Its commands travel with the message before it, which saves a round trip and a write; it
+        begins only when that message is settled.
+        """
+        site = self._site
+        has_enough = len(site.ready) > site.connections and site.connections <= site.window.size
+        if self._is_last or self._is_broken_off or not has_enough:
+            return None
+        delivery = site.ready.take()
+        if delivery is None:
+            return None
+        transaction = None
+        if delivery.message.message.data is not None:  # else others would wait for the disk
+            now = self._tools.now()
+            transaction = await self._tools.builder.build(delivery.message, delivery.entries, now)
+        if not isinstance(transaction, Transaction):
+            site.ready.put_back(delivery)
+            return None
+        self._prepared = _Prepared(delivery, transaction)
+        return transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A delivery in a worker's hands whose turn comes next, and its transaction."""
+
+    delivery: Delivery
+    transaction: Transaction
 
 
 @dataclass(frozen=True, slots=True)

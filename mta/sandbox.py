@@ -17,7 +17,7 @@ from mta.core.transaction import Transaction
 from mta.delivery import MailSession, SessionOpener
 from mta.scheduler import RouteFinder
 from mta.smtp_client import NotOpened
-from mta.smtp_transaction import Stale
+from mta.smtp_transaction import Following, Stale, nothing_follows
 
 
 class SandboxRouter:
@@ -63,8 +63,10 @@ class SandboxSession:
         self.is_open = True
         self._domain = domain
 
-    async def deliver(self, transaction: Transaction) -> Sequence[Outcome] | Stale:
-        """Return an outcome for each recipient, in the same order."""
+    async def deliver(
+        self, transaction: Transaction, following: Following = nothing_follows
+    ) -> Sequence[Outcome] | Stale:
+        """Return an outcome for each recipient, in the same order; nobody is asked what follows."""
         return [answer(recipient.address, self._domain) for recipient in transaction.recipients]
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from mta.core.disposition import Bounced, Deferred, Delivered, Why
-from mta.core.outcome import Ambiguous, Command, Outcome, Refused
+from mta.core.outcome import Ambiguous, Command, Outcome, Refused, Stage, Unreachable
 from mta.core.reply import Reply
 from mta.core.shaping import Limits
 from mta.core.transaction import Transaction
@@ -208,5 +208,85 @@ def test_an_error_nobody_expected_ends_the_engine() -> None:
         with pytest.raises(ExceptionGroup) as caught:
             await task
         assert caught.group_contains(ZeroDivisionError)
+
+    virtual_time.run(story())
+
+
+# The next delivery, prepared while one is under way.
+
+
+def test_where_there_is_enough_for_all_connections_the_next_delivery_is_prepared() -> None:
+    async def answer(session: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        return [OK] * len(transaction.recipients)
+
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        site = rig.site("a.test")
+        site.offers_pipelining, site.answer = True, answer
+        async with running(rig):
+            fill(rig, "a.test", 20)
+            await settle_down()
+            assert rig.store.states() == {"delivered": 20}
+            assert site.recipients == [f"user{number}@a.test" for number in range(20)]
+
+    virtual_time.run(story())
+
+
+def test_a_prepared_delivery_goes_to_another_connection_when_its_own_ends() -> None:
+    async def answer(session: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        if session.ahead is not None:
+            session.is_open = False
+        return [OK] * len(transaction.recipients)
+
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        site = rig.site("a.test")
+        site.offers_pipelining, site.answer = True, answer
+        async with running(rig):
+            fill(rig, "a.test", 20)
+            await settle_down()
+            assert rig.store.states() == {"delivered": 20}
+            assert site.recipients == [f"user{number}@a.test" for number in range(20)]
+            assert site.connections > 10
+            assert {row.attempts for row in rig.store.rows.values()} == {1}
+
+    virtual_time.run(story())
+
+
+def test_the_last_delivery_of_a_connection_prepares_none() -> None:
+    ahead: list[bool] = []
+
+    async def answer(session: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        ahead.append(session.ahead is not None)
+        return [OK] * len(transaction.recipients)
+
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1, max_messages_per_connection=3))
+        site = rig.site("a.test")
+        site.offers_pipelining, site.answer = True, answer
+        async with running(rig):
+            fill(rig, "a.test", 20)
+            await settle_down()
+            assert rig.store.states() == {"delivered": 20}
+            assert ahead[:6] == [True, True, False, True, True, False]
+
+    virtual_time.run(story())
+
+
+def test_a_stop_gives_back_what_was_prepared() -> None:
+    async def answer(session: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        await session.cut.wait()
+        return [Unreachable(Stage.SESSION, "cut")] * len(transaction.recipients)
+
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        site = rig.site("a.test")
+        site.offers_pipelining, site.answer = True, answer
+        async with running(rig):
+            fill(rig, "a.test", 20)
+            await settle_down()
+            await rig.engine.stop(1)
+        assert rig.store.states() == {"waiting": 20}
+        assert {row.attempts for row in rig.store.rows.values()} == {0}
 
     virtual_time.run(story())

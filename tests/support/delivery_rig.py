@@ -22,7 +22,7 @@ from mta.engine import Engine
 from mta.scheduler import Scheduler
 from mta.settling import Settler, SettlingRules
 from mta.smtp_client import NotOpened
-from mta.smtp_transaction import Stale
+from mta.smtp_transaction import Following, Stale, nothing_follows
 from mta.timetable import Timetable
 from mta.transactions import TransactionBuilder
 from tests.support.fake_engine_store import FakeEngineStore
@@ -44,6 +44,7 @@ class FakeSite:
         self.name = name
         self.door: Door = _open
         self.answer: Answer = _accept
+        self.offers_pipelining = False
         self.connections = 0
         self.open = 0
         self.most_open = 0
@@ -64,14 +65,19 @@ class FakeSession:
         self.extensions = Extensions()
         self.is_open = True
         self.used = 0
+        self.ahead: Transaction | None = None
         self.cut = asyncio.Event()
         self.is_closed = False
 
-    async def deliver(self, transaction: Transaction) -> Sequence[Outcome] | Stale:
+    async def deliver(
+        self, transaction: Transaction, following: Following = nothing_follows
+    ) -> Sequence[Outcome] | Stale:
         if not self.is_open:
             return Stale("gone")
         self.site.transactions.append(transaction)
         self.used += 1
+        if self.site.offers_pipelining:
+            self.ahead = await following()
         return await self.site.answer(self, transaction)
 
     async def close(self) -> None:
