@@ -195,7 +195,6 @@ class SmtpCommands(SmtpServer):
             if refusal and receiver.received > _OVERRUN * self._limits.message_size:
                 refusal.ends_session = True
                 break
-            await asyncio.sleep(0)  # one chunk, then it is the turn of the other sessions
         self._stream.unread(receiver.rest)
         if refusal:
             raise refusal

@@ -15,14 +15,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from ipaddress import ip_address
-from typing import AnyStr, Protocol
+from typing import AnyStr, Protocol, cast
 
 from aiosmtpd.smtp import SMTP
 
 from mta.core.esmtp import MAX_COMMAND_LINE, Refusal, parse_command, reply_lines
 from mta.core.reply import Reply
 from mta.smtp_session import Service
-from mta.smtp_stream import READ_SIZE, PeerGone, SmtpStream
+from mta.smtp_stream import PeerGone, SmtpStream
 from storage.errors import StorageError, StorageFull
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,6 @@ class SmtpServer(SMTP):
         client: facts about the session; a new value once TLS has begun.
     """
 
-    line_length_limit = READ_SIZE  # of the stream reader, which stops reading at twice as much
-
     def __init__(self, service: Service, registry: Registry) -> None:
         """Take what sessions share, and who counts them."""
         super().__init__(None, hostname=service.hostname, loop=asyncio.get_running_loop())
@@ -72,9 +70,9 @@ class SmtpServer(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session, unless there are too many."""
-        asyncio.StreamReaderProtocol.connection_made(self, transport)
         self.transport = transport
-        self._stream = SmtpStream(self._reader, self._writer, farewell=reply_lines(_TIMED_OUT))
+        farewell = reply_lines(_TIMED_OUT)
+        self._stream = SmtpStream(cast("asyncio.Transport", transport), self, farewell=farewell)
         self.client = self._service.new_session(_address(transport), self._stream.tls)
         if refusal := self._registry.enter(self, self.client.address):
             self._reply(refusal)
@@ -82,15 +80,27 @@ class SmtpServer(SMTP):
         else:
             self._handler_coroutine = self.loop.create_task(self._handle_client())
 
+    def data_received(self, data: bytes) -> None:
+        """Pass octets on."""
+        self._stream.feed(data)
+
+    def pause_writing(self) -> None:
+        """Pass on that the client takes no more for now."""
+        self._stream.choke(is_full=True)
+
+    def resume_writing(self) -> None:
+        """Pass on that it takes more."""
+        self._stream.choke(is_full=False)
+
     def eof_received(self) -> bool | None:
         """Answer what came before the end of input, where aiosmtpd cancels the session."""
-        return asyncio.StreamReaderProtocol.eof_received(self)
+        self._stream.end()
+        return not self.client.tls  # TLS cannot be half closed
 
     def connection_lost(self, error: Exception | None) -> None:
         """Let the session notice by itself, where aiosmtpd cancels it."""
-        asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
-        self._stream.lost()
+        self._stream.lost(str(error) if error else "closed by the client")
         if self.task and not self.task.done():
             self.task.add_done_callback(lambda _: self._registry.leave(self))
         else:
