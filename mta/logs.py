@@ -10,16 +10,23 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import queue
+import select
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 from mta.core.json_text import encode
 
 MAX_WAITING = 10_000
 """Lines that may wait for the writing thread; at some 200 bytes each, 2 MB."""
+
+LAST_WORDS = 2.0
+"""Seconds at the end for what waits, where nobody reads."""
+PIECE = 1024
+"""Characters written at once: no more octets than a pipe that is ready takes (PIPE_BUF)."""
 
 _EVENTS = logging.getLogger("mta.event")
 
@@ -47,7 +54,8 @@ def logging_to_stderr(
         in_thread: whether a thread of its own writes, so that nobody waits for a slow reader; a
             process that forks has none.
     """
-    output = logging.StreamHandler(sys.stderr)
+    stream = _PatientStream(sys.stderr)
+    output = logging.StreamHandler(stream)
     output.setFormatter(_JsonFormatter() if style == "json" else _PlainFormatter())
     root = logging.getLogger()
     before = root.level
@@ -57,7 +65,7 @@ def logging_to_stderr(
     if in_thread:
         waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING)
         entrance = _DroppingQueueHandler(waiting)
-        listener = logging.handlers.QueueListener(waiting, output)
+        listener = _Listener(waiting, output)
     root.addHandler(entrance)
     for noisy in ("mail.log", "uvicorn", "aiosmtplib", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
@@ -69,7 +77,55 @@ def logging_to_stderr(
         root.removeHandler(entrance)
         root.setLevel(before)
         if listener:
+            stream.end_within(LAST_WORDS)
             listener.stop()
+
+
+class _PatientStream:
+    """A stream whose reader is waited for, until the end of the service is not to wait any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._gives_up_at = float("inf")
+        self._poll: select.poll | None = None
+        try:
+            descriptor = stream.fileno()
+        except OSError:  # not a file: writing never waits
+            return
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    def end_within(self, seconds: float) -> None:
+        """From then on drop what cannot be written at once."""
+        self._gives_up_at = time.monotonic() + seconds
+
+    def write(self, text: str) -> None:
+        """Write text, or drop it."""
+        for start in range(0, len(text), PIECE):
+            if self._takes_more():
+                self._stream.write(text[start : start + PIECE])
+                self._stream.flush()
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def _takes_more(self) -> bool:
+        if self._poll is None:
+            return True
+        while time.monotonic() < self._gives_up_at:
+            if self._poll.poll(100):
+                return True
+        return bool(self._poll.poll(0))
+
+
+class _Listener(logging.handlers.QueueListener):
+    """The writing thread."""
+
+    queue: queue.Queue[logging.LogRecord | None]
+
+    def enqueue_sentinel(self) -> None:
+        """Tell it to end, after what waits; a full queue gets room soon, if only by dropping."""
+        self.queue.put(None)
 
 
 class _DroppingQueueHandler(logging.handlers.QueueHandler):
