@@ -269,6 +269,13 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounces:
+    """[bounces]: how refusals and reports are read."""
+
+    rules: OptionalPath = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every table of mta.toml."""
 
@@ -286,6 +293,7 @@ class Settings:
     domains: Domains = Domains()
     policy: Policy = Policy()
     quota: SendingQuota = SendingQuota()
+    bounces: Bounces = Bounces()
     suppression: Suppression = Suppression()
     dsn: Dsn = Dsn()
     retention: Retention = Retention()

@@ -28,6 +28,7 @@ from mta.core.event import JsonValue
 from mta.core.suppression_csv import BadRow, CsvError, Listed, Reader
 from storage import suppressions
 from storage.database import Connection
+from storage.suppressed_entries import add_and_settle
 from storage.suppressions import Cause, NewSuppression, SuppressionFilter, SuppressionRecord
 
 MAX_BULK = 1000
@@ -49,7 +50,7 @@ async def add_suppressions(call: Call) -> Response:
         new, is_bulk = _read(body, now)
 
         def act(connection: Connection) -> Written | Problem:
-            added = suppressions.add_all(connection, tenant_id, new, now=now)
+            added = add_and_settle(connection, tenant_id, new, now=now)
             found = [_stored(connection, tenant_id, one.key, now) for one in new]
             if not is_bulk:
                 return Written(found[0])
@@ -196,7 +197,7 @@ async def _write(call: Call, under_way: _Import, *, at_least: int) -> None:
     while len(pending) >= at_least:
         batch, now = pending[:BATCH], call.services.now()
         added = await call.services.database.write(
-            partial(suppressions.add_all, tenant_id=tenant_id, new=batch, now=now, is_told=False)
+            partial(add_and_settle, tenant_id=tenant_id, new=batch, now=now, is_told=False)
         )
         under_way.added += len(added)
         del pending[:BATCH]

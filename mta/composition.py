@@ -165,7 +165,7 @@ def build_submission(
 def _settling_rules(settings: Settings) -> SettlingRules:
     return SettlingRules(
         retry=settings.delivery.retry,
-        classify=bounce_rules.shipped().classify,
+        classifier=bounce_rules.load(settings.bounces.rules),
         telling=telling_rules(settings),
         sandbox_domain=settings.api.sandbox_domain,
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uvloop
 
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 from mta import systemd
 from mta.board import Board
 from mta.composition import utc_now
@@ -63,7 +63,7 @@ def _exit_code(run: Callable[[], int]) -> int:
     except DataDirLocked as error:
         logger.error("%s", error)  # noqa: TRY400 - expected, one line says it all
         return EXIT_LOCKED
-    except (ValueError, TlsCertificateError) as error:
+    except (ValueError, SettingsError, TlsCertificateError) as error:
         logger.error("cannot serve: %s", error)  # noqa: TRY400
         return EXIT_CONFIGURATION
     except (StorageError, OSError) as error:  # OSError: an address that cannot be bound

@@ -57,7 +57,7 @@ class ReportService:
         addresses = self._addresses()
         self._intake = ReportIntake(
             database,
-            ReportParser(),
+            ReportParser(settings.bounces.rules),
             IntakeRules(
                 addresses, self.secrets, settings.suppression.policy, tells=settings.dsn.enabled
             ),

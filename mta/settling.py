@@ -13,8 +13,9 @@ from itertools import islice
 from random import Random
 from typing import TypeVar
 
-from mta.core import bounce
-from mta.core.bounce import Classify
+from mta.core.bounce import HARD
+from mta.core.bounce_rules import Classifier
+from mta.core.diagnostic import Diagnostic
 from mta.core.disposition import (
     Bounced,
     Deferred,
@@ -54,19 +55,23 @@ class Result:
     has_peer_dsn: bool = False
 
 
+NO_RULES = Classifier()
+"""Looks at codes only."""
+
+
 @dataclass(frozen=True, slots=True)
 class SettlingRules:
     """What decides the fate of an entry.
 
     Attributes:
         retry: when to try again.
-        classify: tells the class of a refusal; the default looks at its codes only.
+        classifier: tells what a refusal means; the default looks at its codes only.
         telling: which senders are told of what.
         sandbox_domain: whose recipients may complain of what was delivered; "": there is none.
     """
 
     retry: RetrySchedule
-    classify: Classify = bounce.classify
+    classifier: Classifier = NO_RULES
     telling: TellingRules = NOBODY
     sandbox_domain: str = ""
 
@@ -115,7 +120,7 @@ class Settler:
             self._rules.retry,
             now=attempt.ended_at,
             draw=self._draws.random(),
-            classify=self._rules.classify,
+            classify=self._rules.classifier.classify,
         )
         is_complaint = isinstance(disposition, Delivered) and complains(
             entry.recipient, self._rules.sandbox_domain
@@ -127,7 +132,18 @@ class Settler:
             attempt.ended_at,
             has_peer_dsn=result.has_peer_dsn,
         )
-        return Settlement(entry.id, attempts, disposition, attempt, is_complaint, tell)
+        is_hard = self._is_hard(attempt.outcome, disposition)
+        return Settlement(entry.id, attempts, disposition, attempt, is_complaint, tell, is_hard)
+
+    def _is_hard(self, outcome: Outcome, disposition: Disposition) -> bool:
+        """Tell whether an address is dead: by the rule that fits what a server said."""
+        if not isinstance(disposition, Bounced):
+            return False
+        if not isinstance(outcome, Refused):
+            return disposition.bounce_class in HARD
+        return self._rules.classifier.judge(
+            Diagnostic.of_reply(outcome.reply, outcome.command)
+        ).is_hard
 
     def _note(self, result: Result, disposition: Disposition) -> None:
         if isinstance(disposition, Deferred):

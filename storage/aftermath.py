@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
-from mta.core.bounce import HARD, BounceClass
+from mta.core.bounce import BounceClass
 from mta.core.delivery_status import Action
 from mta.core.suppression import SuppressionPolicy
 from storage import correlation, delivery_reports, events, feedback
@@ -40,6 +40,7 @@ class Settled:
         bounce_class: of its failure, "" for none.
         tell: see Settlement.tell.
         due: what its sender would be told.
+        is_hard: whether its failure says that the address is dead.
     """
 
     place: int
@@ -47,6 +48,7 @@ class Settled:
     bounce_class: str
     tell: str
     due: Due
+    is_hard: bool = False
 
 
 def record(
@@ -102,7 +104,7 @@ def _note_failure(
         entry.recipient,
         bounce_class,
         # What still was deferred when its time ran out was never refused for good.
-        is_hard=one.state is EntryState.BOUNCED and bounce_class in HARD,
+        is_hard=one.state is EntryState.BOUNCED and one.is_hard,
         is_reported=False,
         cause=Cause(
             bounce_class.value,

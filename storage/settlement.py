@@ -39,6 +39,7 @@ class Settlement:
         is_complaint: delivered in the sandbox to somebody who calls it spam at once.
         tell: what its sender wants to be told, should it come to that: a
             core.delivery_status.Action value; "" for nothing.
+        is_hard: whether it says that the address is dead.
     """
 
     entry_id: int
@@ -47,6 +48,7 @@ class Settlement:
     attempt: Attempt
     is_complaint: bool = False
     tell: str = ""
+    is_hard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,10 @@ def settle(
             journal.append((message_row, settlement.entry_id, tenant_id, *complaint))
         _count(counted, message_row, state, at_ms)
         due = _due(settlement, message_row, report)
-        settled.append(Settled(place, state, fate.bounce_class or "", settlement.tell, due))
+        failed = fate.bounce_class or ""
+        settled.append(
+            Settled(place, state, failed, settlement.tell, due, is_hard=settlement.is_hard)
+        )
     connection.execute(_SETTLE, (given(columns),))
     events.append(connection, journal)
     tallies.apply(connection, counted)

@@ -19,8 +19,9 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from config import bounce_rules
 from config.advice import warnings
-from config.settings import Settings, Tls
+from config.settings import Bounces, Settings, SettingsError, Tls
 from config.units import Endpoint
 from mta.cli.environment import Environment
 from mta.cli.failure import NOT_SO
@@ -76,7 +77,11 @@ def command(environment: Environment, is_json: bool) -> None:
 def examine(settings: Settings, source: Path, now: datetime) -> Report:
     """Look at the settings and at the machine."""
     data_dir = settings.server.data_dir
-    problems = [*_storage_problems(data_dir), *_tls_problems(settings.tls)]
+    problems = [
+        *_storage_problems(data_dir),
+        *_tls_problems(settings.tls),
+        *_rules_problems(settings.bounces),
+    ]
     if now < RELEASED:
         problems.append(f"clock: it shows {now:%Y-%m-%d}; set it, or mail expires and TLS fails")
     is_running = os.access(data_dir, os.X_OK) and kick_engine(data_dir)
@@ -165,6 +170,13 @@ def _tls_problems(tls: Tls) -> Iterator[str]:
         yield f"tls: {tls.certificate} and {tls.key} are no pair that can be used: {reason}"
     except OSError as error:
         yield f"tls: {tls.certificate} and {tls.key}: {error.strerror}"
+
+
+def _rules_problems(bounces: Bounces) -> Iterator[str]:
+    try:
+        bounce_rules.load(bounces.rules)
+    except (SettingsError, OSError) as error:
+        yield f"bounces.rules: {error}"
 
 
 def _endpoints(settings: Settings) -> list[tuple[str, Endpoint]]:

@@ -21,6 +21,7 @@ from mta.core.suppression_csv import BadRow, CsvError, Listed, Reader
 from mta.kick import kick_engine
 from storage import suppressions
 from storage.database import Connection, Database
+from storage.suppressed_entries import add_and_settle
 from storage.suppressions import Cause, NewSuppression, SuppressionFilter, SuppressionRecord
 from storage.tenants import DEFAULT_TENANT
 
@@ -100,7 +101,7 @@ def add(environment: Environment, /, **options: Any) -> None:
     end = None if span is None else now + span
     parsed = [parse_address(text) for text in options["addresses"]]
     new = [NewSuppression(one.key, str(one), reason, end) for one in parsed]
-    added = change(environment, lambda c: suppressions.add_all(c, DEFAULT_TENANT, new, now=now))
+    added = change(environment, lambda c: add_and_settle(c, DEFAULT_TENANT, new, now=now))
     print_line(Styled("suppressed", "good"), _addresses(len(added)))
     if len(added) < len(new):
         print_note(f"{_addresses(len(new) - len(added))} had been before")
@@ -228,7 +229,7 @@ def _write(database: Database, pending: list[NewSuppression], now: datetime) -> 
     """Write what is pending in one transaction; return how many are new."""
     added = database.write_now(
         partial(
-            suppressions.add_all,
+            add_and_settle,
             tenant_id=DEFAULT_TENANT,
             new=tuple(pending),
             now=now,

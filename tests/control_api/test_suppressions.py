@@ -258,3 +258,10 @@ async def test_an_undo_that_is_repeated_is_answered_alike(api: Api) -> None:
     assert first.json == second.json == {"object": "suppression_undo", "removed": 1}
     assert second.headers["idempotent-replayed"] == "true"
     assert (await api.client.get(f"{PATH}/bee@example.net")).status == 200
+
+
+async def test_what_waits_for_an_address_is_not_sent_any_more(api: Api) -> None:
+    sent = await api.client.post("/v1/emails", EMAIL)
+    await api.client.post(PATH, {"email": EMAIL["to"][0]})
+    shown = await api.client.get(f"/v1/emails/{sent.json['id']}")
+    assert shown.json["status"] == "suppressed"

@@ -132,6 +132,18 @@ def post(engine: Engine, path: str, form: dict[str, str] | None) -> tuple[int, s
             return error.code, error.read().decode()
 
 
+async def curl(engine: Engine, path: str, form: str) -> tuple[int, str]:
+    """Post a form with curl, as a mail program would; return status and body."""
+    process = await asyncio.create_subprocess_exec(
+        *("curl", "--silent", "--show-error", "--max-time", "20", "--data", form),
+        *("--write-out", "\n%{http_code}", engine.api + path),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    body, _, status = output.decode().rpartition("\n")
+    return int(status), body
+
+
 async def test_one_click_unsubscribes_and_can_be_taken_back(tmp_path: Path) -> None:
     one_click = {"List-Unsubscribe": "One-Click"}
     async with (
@@ -157,7 +169,7 @@ async def test_one_click_unsubscribes_and_can_be_taken_back(tmp_path: Path) -> N
         assert (await asyncio.to_thread(post, engine, path, {"x": "y"}))[0] == 400
         assert (await asyncio.to_thread(post, engine, path[:-1] + "_", one_click))[0] == 404
 
-        status, page = await asyncio.to_thread(post, engine, path, one_click)
+        status, page = await curl(engine, path, "List-Unsubscribe=One-Click")
         assert status == 200
         await until(kind="unsubscribed", email_id=email, recipient="tired@dest.test")
         again = await send(engine, "tired@dest.test", unsubscribe=True)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from mta.core import ids
 from mta.core.address import parse_address
-from mta.core.bounce import BounceClass
+from mta.core.bounce import HARD, BounceClass
 from mta.core.disposition import Bounced, Deferred, Delivered, Disposition, Expired, Why
 from mta.core.envelope import Envelope, Priority, Recipient
 from mta.core.message import HeaderFacts, Message
@@ -114,7 +114,8 @@ def settlement(entry: queue.QueuedEntry, result: str = "delivered") -> queue.Set
     """What settles a claimed entry after an attempt of 1.5 s that ended so (see OUTCOMES)."""
     outcome, disposition = OUTCOMES[result]
     attempt = Attempt(outcome, PEER, NOW, NOW + timedelta(milliseconds=1500))
-    return queue.Settlement(entry.id, entry.attempts + 1, disposition, attempt)
+    is_hard = isinstance(disposition, Bounced) and disposition.bounce_class in HARD
+    return queue.Settlement(entry.id, entry.attempts + 1, disposition, attempt, is_hard=is_hard)
 
 
 def settle_all(

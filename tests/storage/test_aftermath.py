@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from mta.core.bounce import BounceClass
+from mta.core.bounce import HARD, BounceClass
 from mta.core.disposition import Bounced, Deferred, Disposition, Expired, Why
 from mta.core.event import EventKind
 from mta.core.outcome import Accepted, Attempt, Command, Refused
@@ -23,8 +23,16 @@ POLICY = SuppressionPolicy()
 FULL = Bounced(BounceClass.MAILBOX_FULL)
 
 
-def settle(connection: Connection, disposition: Disposition, at: datetime = NOW) -> None:
-    """Send a mail and let its attempt end so."""
+def settle(
+    connection: Connection,
+    disposition: Disposition,
+    at: datetime = NOW,
+    *,
+    is_hard: bool | None = None,
+) -> None:
+    """Send a mail and let its attempt end so; is_hard None is what its class says."""
+    if is_hard is None:
+        is_hard = isinstance(disposition, Bounced) and disposition.bounce_class in HARD
     builders.accept(connection, "ant@example.net", at=at)
     [entry] = builders.claim(connection, at=at)
     settlement = builders.settlement(entry)
@@ -32,7 +40,7 @@ def settle(connection: Connection, disposition: Disposition, at: datetime = NOW)
     attempt = Attempt(refused, builders.PEER, at, at)
     queue.settle(
         connection,
-        [replace(settlement, disposition=disposition, attempt=attempt)],
+        [replace(settlement, disposition=disposition, attempt=attempt, is_hard=is_hard)],
         POLICY,
     )
 
@@ -65,6 +73,11 @@ def suppressed(connection: Connection, at: datetime = NOW) -> dict[str, str]:
 def test_one_failure(connection: Connection, disposition: Disposition, is_suppressed: bool) -> None:
     settle(connection, disposition)
     assert bool(suppressed(connection)) is is_suppressed
+
+
+def test_a_rule_may_spare_an_address_whose_class_would_not(connection: Connection) -> None:
+    settle(connection, Bounced(BounceClass.BAD_MAILBOX), is_hard=False)
+    assert not suppressed(connection)
 
 
 def test_the_suppression_names_event_and_email(connection: Connection) -> None:
