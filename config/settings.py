@@ -100,6 +100,7 @@ class Submission:
     max_errors: Count = 20
     max_auth_failures: Count = 3
     command_timeout: timedelta = timedelta(minutes=5)
+    crowded_timeout: timedelta = timedelta(seconds=10)
     min_data_rate: Size = 500
     session_timeout: timedelta = timedelta(days=1)
 

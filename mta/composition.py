@@ -152,6 +152,7 @@ def build_submission(
             errors=submission.max_errors,
             auth_failures=submission.max_auth_failures,
             command_timeout=submission.command_timeout,
+            crowded_timeout=submission.crowded_timeout,
             data_rate=submission.min_data_rate,
             session_time=submission.session_timeout,
         ),

@@ -58,7 +58,12 @@ class SmtpListener:
             ValueError: implicit TLS without a certificate.
         """
         listening = [one for host, port in endpoints for one in await _listen(host, port)]
-        await self.serve(listening, implicit_tls=implicit_tls)
+        try:
+            await self.serve(listening, implicit_tls=implicit_tls)
+        except ValueError:
+            for one in listening:
+                one.close()
+            raise
         return [one.getsockname()[:2] for one in listening]
 
     async def serve(
@@ -81,6 +86,11 @@ class SmtpListener:
     def connections(self) -> int:
         """Sessions that are open, those in a TLS handshake included."""
         return len(self._connections)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more than half of all that there may be are open."""
+        return len(self._connections) > self._service.limits.connections / 2
 
     async def stop(self, within: timedelta) -> None:
         """Close the ports, end idle sessions, and give those inside a message time to finish.

@@ -37,6 +37,10 @@ _HTTP = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "
 class Registry(Protocol):
     """Who counts the connections."""
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more than half of all that there may be are open."""
+
     def enter(self, connection: SmtpServer, address: str) -> Reply | None:
         """Count a new connection; a Reply says why it may not stay."""
 
@@ -160,7 +164,9 @@ class SmtpServer(SMTP):
 
     async def _line(self, limit: int) -> bytes:
         self._is_idle = True
-        line = await self._stream.line(limit, self._patience)
+        hurry = self._limits.crowded_timeout.total_seconds()
+        patience = min(hurry, self._patience) if self._registry.is_crowded else self._patience
+        line = await self._stream.line(limit, patience)
         self._is_idle = False
         return line
 

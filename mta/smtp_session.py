@@ -34,6 +34,8 @@ class Limits:
         auth_failures: wrong passwords of a session; more end it.
         auth_delay: wait before a wrong password is answered.
         command_timeout: for a whole command line to arrive, and for DATA to get on (see data_rate).
+        crowded_timeout: for a whole command line once more than half of all connections are open,
+            so that whoever holds them idle cannot have them all for long.
         data_rate: bytes a second. Waiting for data costs its time, and each byte that comes gives
             1/data_rate back; who has waited off command_timeout is cut.
         session_time: after which a session gets no further command.
@@ -48,6 +50,7 @@ class Limits:
     auth_failures: int = 3
     auth_delay: timedelta = timedelta(seconds=1)
     command_timeout: timedelta = timedelta(minutes=5)
+    crowded_timeout: timedelta = timedelta(seconds=10)
     data_rate: int = 500
     session_time: timedelta = timedelta(days=1)
 

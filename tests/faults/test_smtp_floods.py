@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -96,3 +97,13 @@ async def test_g12_header_bombs_are_refused_and_the_session_goes_on(header: byte
         assert reply[:3] in {"550", "552"}, reply
         assert (await client.submit(b"Subject: x\r\n\r\n")).startswith("250")
     assert len(handler.messages) == 1
+
+
+async def test_g07_idle_clients_are_hurried_while_it_is_crowded() -> None:
+    limits = replace(FAST, connections=4, crowded_timeout=timedelta(milliseconds=100))
+    full = service(FakeHandler(), limits)
+    async with listening(full) as port, dialogue(port) as first, dialogue(port) as second:
+        async with dialogue(port) as third:
+            assert await third.reply() == "421 4.4.2 Timed out waiting for the client"
+        for client in (first, second):
+            assert (await client.ask("NOOP")).startswith("250")
