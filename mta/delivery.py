@@ -1,8 +1,8 @@
 """One worker: it opens one connection to a site and carries deliveries over it while there are any.
 
 A transaction is settled before the message of the next one goes over the same connection, so that a
-crash repeats at most one message for each connection (RFC 1047); only its commands may go before. How many workers there are, and what a failure
-means for the site, is the dispatcher's business.
+crash repeats at most one message for each connection (RFC 1047); only its commands may go before.
+How many workers there are, and what a failure means for the site, is the dispatcher's business.
 """
 
 from __future__ import annotations
