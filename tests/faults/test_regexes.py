@@ -82,8 +82,9 @@ def named_uses(module: ModuleType, text: str) -> Iterator[Use]:
         if not re.search(rf"^{name}\b.*=", text, re.MULTILINE):
             continue
         mentions = len(re.findall(rf"\b{name}\b", text)) - 1
-        calls = re.findall(rf"\b{name}\.(\w+)\(", text)
-        is_anchored = set(calls) <= ANCHORED and len(calls) == mentions and mentions > 0
+        calls = re.findall(rf"\b{name}\.(\w+)", text)
+        uses = {*calls} - {"pattern"}
+        is_anchored = bool(uses) and uses <= ANCHORED and len(calls) == mentions
         for pattern in held(value):
             yield Use(f"{module.__name__}.{name}", pattern, not is_anchored)
 
