@@ -30,7 +30,7 @@ from mta.supervisor import BEAT, READY
 from storage.database import Database
 from storage.key_uses import KeyUses
 
-ACCEPT_PAUSE, SETTLE_PAUSE = 0.002, 0.01
+ACCEPT_PAUSE, SETTLE_PAUSE = 0.01, 0.05
 """Seconds between two kicks of other processes while much is accepted, or settled."""
 BEAT_INTERVAL = 0.5
 """Seconds between two beats to a supervisor that a service manager watches."""
