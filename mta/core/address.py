@@ -96,7 +96,7 @@ def parse_address(text: str) -> Address:
     if len(local) > MAX_LOCAL or len(local.encode()) > MAX_LOCAL:
         raise AddressError(f"the local part is longer than {MAX_LOCAL} octets")
     address = Address(local, domain)
-    if len(address.wire) > MAX_ADDRESS:
+    if not plain and len(address.wire) > MAX_ADDRESS:  # a plain one is as long as its text
         raise AddressError(f"the address is longer than {MAX_ADDRESS} octets")
     return address
 

@@ -37,6 +37,9 @@ class DotDecoder:
             return b""
         given_out = len(self._seen[:2])  # line ends are given out at once, only dots wait
         data = self._seen + data
+        if data.endswith(_END) and data.count(_DOT_LINE) == 1:
+            self.is_complete = True  # the end alone has a dot, as in most mail
+            return data[given_out : 2 - len(_END)]
         end = data.find(_END)
         if end >= 0:
             self.is_complete = True

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 
 from mta.core.address import AddressError, parse_address
@@ -31,7 +32,10 @@ MAX_HEADER_FIELDS = 1000
 MAX_SUBJECT = 500
 """Characters of a subject kept for display."""
 
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\r\n\x00]*+\r\n(?:[ \t][^\r\n\x00]*+\r\n)*+")
+_ONE_FIELD = rb"([!-9;-~]++)[ \t]*+:[^\r\n\x00]*+\r\n(?:[ \t][^\r\n\x00]*+\r\n)*+"
+_FIELD = re.compile(_ONE_FIELD)
+_FIELDS = re.compile(rb"^(" + _ONE_FIELD + rb")", re.MULTILINE)
+"""All fields, each with its name; whether anything stands between them, their lengths tell."""
 IDEMPOTENCY_FIELDS = (b"Idempotency-Key", b"X-Idempotency-Key", b"Resend-Idempotency-Key")
 """Fields by which a client says that messages are one and the same submission."""
 
@@ -105,18 +109,12 @@ class HeaderBlock:
         """
         if len(data) > MAX_HEADER_SIZE:
             raise HeaderError(f"the header is larger than {MAX_HEADER_SIZE} octets")
-        fields = []
-        position = 0
-        while position < len(data):
-            match = _FIELD.match(data, position)
-            if match is None:
-                line = data.count(b"\n", 0, position) + 1
-                raise HeaderError(f"malformed header field at line {line}")
-            fields.append(Field(match[1], match[0]))
-            position = match.end()
-        if len(fields) > MAX_HEADER_FIELDS:
+        found = _FIELDS.findall(data)
+        if sum([len(raw) for raw, _ in found]) != len(data):
+            raise HeaderError(f"malformed header field at line {_malformed_line(data)}")
+        if len(found) > MAX_HEADER_FIELDS:
             raise HeaderError(f"the header has more than {MAX_HEADER_FIELDS} fields")
-        return cls(tuple(fields))
+        return cls(tuple([Field(name, raw) for raw, name in found]))
 
     def all(self, name: bytes) -> tuple[Field, ...]:
         """Return the fields of that name, in any case, from the top."""
@@ -246,15 +244,22 @@ def received_field(  # noqa: PLR0913 - one argument for each clause of the field
         at: time of arrival (aware).
         tls: protocol and cipher, "" in clear.
     """
+    said = _session_clauses(helo, peer, hostname, protocol, tls)
+    whose = f" (tenant {_comment(tenant)})" if tenant else ""
+    clauses = f"{said}id {_atom(identifier)}{whose}"
+    return f"Received: {clauses};\r\n\t{rfc5322_date(at)}\r\n".encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _session_clauses(helo: str, peer: str, hostname: str, protocol: str, tls: str) -> str:
+    """Return the clauses that are the same for all messages of a session."""
     lines = []
     if helo:
         lines.append(f"from {_atom(helo)}" + (f" ([{_literal(peer)}])" if peer else ""))
     if tls:
         lines.append(f"({_comment(tls)})")
     lines.append(f"by {_atom(hostname)} (Mailwright) with {_atom(protocol)}")
-    lines.append(f"id {_atom(identifier)}" + (f" (tenant {_comment(tenant)})" if tenant else ""))
-    clauses = "\r\n\t".join(lines)
-    return f"Received: {clauses};\r\n\t{rfc5322_date(at)}\r\n".encode("ascii")
+    return "".join(f"{line}\r\n\t" for line in lines)
 
 
 def rfc5322_date(at: datetime) -> str:
@@ -288,12 +293,22 @@ def _domain(address: str) -> str:
 
 def _mailboxes(block: HeaderBlock, name: bytes) -> tuple[str, ...]:
     """Return the first mailboxes in the fields of that name, for display."""
-    found = (mailbox for one in block.all(name) for mailbox in read_mailboxes(one.value))
+    if not (fields := block.all(name)):
+        return ()
+    found = (mailbox for one in fields for mailbox in read_mailboxes(one.value))
     return tuple(_shown(*mailbox) for mailbox in islice(found, MAX_MAILBOXES))
 
 
 def _shown(name: str, address: str) -> str:
     return f"{name} <{address}>" if name else address
+
+
+def _malformed_line(data: bytes) -> int:
+    """Return the number of the first line that neither begins nor continues a field."""
+    position = 0
+    while match := _FIELD.match(data, position):
+        position = match.end()
+    return data.count(b"\n", 0, position) + 1
 
 
 def _is_private(lower: bytes) -> bool:
