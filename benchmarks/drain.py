@@ -144,7 +144,7 @@ def measure(case: Case, count: int, size: int, profile: Path | None = None) -> d
             time.sleep(1)  # what starting costs is no part of it
             before, started = engine.usage(), time.time_ns()
             let_go(engine.data, case)
-            arrived = sink.wait_for(count * case.recipients, 300)
+            arrived = sink.wait_for(count * case.recipients, 120)
             time.sleep(0.3)  # the last ones are settled
             after = engine.usage()
             unsettled = waiting(engine.data)
