@@ -33,8 +33,8 @@ def is_alive(pid: int) -> bool:
 
 async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not is_so():
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 - other processes, which set no events
+        while not is_so():  # noqa: ASYNC110 - other processes, which set no events
+            await asyncio.sleep(0.02)
 
 
 def config(receiver: Receiver, processes: int = 2) -> str:
