@@ -74,6 +74,11 @@ def accept(c: Any) -> object:
     return submissions.accept(c, made, policy=submissions.AcceptPolicy(), now=NOW)
 
 
+def accept_many(c: Any) -> object:
+    made = [builders.submission(f"u{number}@example.net") for number in range(70)]
+    return submissions.accept_batch(c, made, policy=builders.ANY_SENDER, now=NOW)
+
+
 def settle(c: Any) -> object:
     return builders.settle_all(c, builders.claim(c), "deferred")
 
@@ -114,6 +119,7 @@ REPORT = webhook_outbox.Report(
 
 HOT: dict[str, Query] = {
     "accept": accept,
+    "accept many": accept_many,
     "claim": claim,
     "settle": settle,
     "give back": give_back,
@@ -229,7 +235,8 @@ def test_hot_queries_search_an_index(explaining: Explaining, name: str) -> None:
     assert explaining.plan or name == "last entry"
     scans = [step for step in explaining.plan if step.startswith("SCAN")]
     sorts = [step for step in explaining.plan if "TEMP B-TREE" in step]
-    assert [step for step in scans if not step.startswith(SMALL)] == []
+    read = [step for step in scans if not step.endswith("-ROW VALUES CLAUSE")]  # these are written
+    assert [step for step in read if not step.startswith(SMALL)] == []
     assert sorts == [] or name in SORTED | GROUPED
 
 
