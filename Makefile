@@ -6,7 +6,7 @@ BIN := .venv/bin
 MTA := $(BIN)/mta
 
 .PHONY: faults soak probe kill-bench lock sbom
-.PHONY: help install demo run test lint types check bench eval fuzz-api clean
+.PHONY: help install demo run test lint types check bench eval fuzz fuzz-api clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -47,6 +47,9 @@ bench: install ## measure messages per second and CPU per 1,000 messages
 eval: install ## score the reading of bounces and replies, also of a corpus (MTA_CORPUS=DIR)
 	@$(BIN)/python -m benchmarks.evaluate
 
+fuzz: install ## fuzz every reader of strangers' octets for MINUTES (5) each
+	$(BIN)/python -m tests.fuzz.run all $$(( $(or $(MINUTES),5) * 60 ))
+
 fuzz-api: install ## ask a live server everything that the OpenAPI document allows and forbids
 	@$(BIN)/python -m tests.support.fuzz_api
 
@@ -72,4 +75,4 @@ sbom: install ## write the bill of materials of requirements.lock to sbom.json
 	$(BIN)/python -m tools.sbom > sbom.json
 
 clean: ## remove what the other targets made
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
