@@ -92,6 +92,12 @@ class Gatherer:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(0, self._act)
 
+    def close(self) -> None:
+        """Call no more."""
+        self._is_wanted = False
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _act(self) -> None:
         self._timer = None
         if self._is_wanted:

@@ -74,6 +74,11 @@ class Process:
         )
         self._settled_elsewhere = Gatherer(lambda: self._to_front.kick(SETTLED), SETTLE_PAUSE)
         self._told_elsewhere = Gatherer(lambda: self._to_front.kick(TOLD), SETTLE_PAUSE)
+        self._elsewhere = (
+            self._accepted_elsewhere,
+            self._settled_elsewhere,
+            self._told_elsewhere,
+        )
         self._uses = KeyUses(database, utc_now)
         self._front: Front | None = None
         self._engine: Engine | None = None
@@ -118,6 +123,8 @@ class Process:
         async with AsyncExitStack() as held:
             held.callback(self._to_front.close)
             held.callback(self._to_deliveries.close)
+            for gatherer in self._elsewhere:
+                held.callback(gatherer.close)
             held.push_async_callback(self._uses.flush)
             directory = self._settings.server.data_dir
             held.enter_context(kick_listener(directory, self._on_kick, self._part.name))

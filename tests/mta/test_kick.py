@@ -6,7 +6,9 @@ import asyncio
 import stat
 from pathlib import Path
 
-from mta.kick import kick_engine, kick_listener
+import pytest
+
+from mta.kick import Gatherer, kick_engine, kick_listener
 
 
 async def test_a_kick_calls_back(tmp_path: Path) -> None:
@@ -54,3 +56,22 @@ async def test_more_kicks_than_the_socket_holds_do_not_block(tmp_path: Path) -> 
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert count >= 1
+
+
+async def test_many_calls_within_a_pause_are_one() -> None:
+    called = asyncio.Queue[None]()
+    gatherer = Gatherer(lambda: called.put_nowait(None), 0.01)
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            for _ in range(50):
+                gatherer()
+            await called.get()
+    gatherer.close()
+    assert called.empty()
+
+
+async def test_nothing_is_called_after_the_end() -> None:
+    gatherer = Gatherer(lambda: pytest.fail("called"), 0.0)
+    gatherer()
+    gatherer.close()
+    await asyncio.sleep(0.01)

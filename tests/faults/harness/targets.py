@@ -108,10 +108,10 @@ async def listening(port: int, group: _Group, log: Path) -> None:
             assert group.is_running, log.read_text()[-3000:]
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
+                greeting = await reader.read(4)
+            except OSError:  # also one that was in the backlog when the server died
                 await asyncio.sleep(0.02)
                 continue
-            greeting = await reader.read(4)
             writer.close()
             if greeting.startswith(b"220"):
                 return
