@@ -6,7 +6,7 @@ BIN := .venv/bin
 MTA := $(BIN)/mta
 
 .PHONY: faults soak probe kill-bench lock sbom
-.PHONY: help install demo run test lint types check bench eval fuzz fuzz-api clean
+.PHONY: help install demo run test lint types check bench bench-full eval fuzz fuzz-api clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,8 +41,19 @@ types: install ## check types
 check: lint types test ## everything that has to be green before a commit
 
 bench: install ## measure messages per second and CPU per 1,000 messages
-	$(BIN)/python -m benchmarks.delivery
+	$(BIN)/python -m benchmarks.delivery --runs 1
+	$(BIN)/python -m benchmarks.drain --runs 1
 	$(BIN)/python -m benchmarks.api
+	$(BIN)/python -m benchmarks.latency
+
+bench-full: install ## the same, medians of three, and what a long queue, lists and webhooks cost
+	$(BIN)/python -m benchmarks.delivery
+	$(BIN)/python -m benchmarks.drain
+	$(BIN)/python -m benchmarks.api
+	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.backlog
+	$(BIN)/python -m benchmarks.lists
+	$(BIN)/python -m benchmarks.webhooks
 
 eval: install ## score the reading of bounces and replies, also of a corpus (MTA_CORPUS=DIR)
 	@$(BIN)/python -m benchmarks.evaluate
