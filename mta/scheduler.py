@@ -37,7 +37,7 @@ ROUTE_FRESH = 5.0
 MAX_ROUTES = 20_000
 FOREIGN_FOR = 300.0
 """Seconds for which a domain of another process is believed to stay so: MX records change."""
-MAX_SLEEP = 60.0
+MAX_SLEEP = 30.0
 """Seconds after which due times are compared with the clock again: it may have been set."""
 
 
