@@ -15,6 +15,7 @@ from sqlite_utils import Migrations
 from storage import (
     schema,
     schema_access,
+    schema_contacts,
     schema_domains,
     schema_emails,
     schema_reports,
@@ -44,6 +45,8 @@ STEPS: Mapping[str, Sequence[str]] = {
     "domain_checks": schema_domains.DOMAIN_CHECKS,
     "tracking": schema_tracking.TRACKING,
     "reputation": schema_reputation.REPUTATION,
+    "contacts": schema_contacts.CONTACTS,
+    "templates": schema_contacts.TEMPLATES,
 }
 """Name -> statements, in the order they are applied."""
 

@@ -16,7 +16,7 @@ from mta.core import ids, json_text
 from mta.core.address import AddressError, parse_address
 from mta.core.event import EventKind
 from mta.core.unsubscribe import UnsubscribeOffer
-from storage import feedback, suppressions
+from storage import feedback, memberships, suppressions
 from storage.correlation import entry_of
 from storage.database import Connection
 from storage.sql import chunks, marks
@@ -101,17 +101,32 @@ def _add_scoped(
             *(cause.rule, cause.event_id, cause.email_id, ids.milliseconds(now)),
         ),
     )
+    memberships.follow(
+        connection,
+        target.tenant_id,
+        [(_key(target.recipient), REASON)],
+        scope=target.scope,
+        now_ms=ids.milliseconds(now),
+    )
 
 
 def resubscribe(connection: Connection, target: Target, *, now: datetime) -> bool:
     """Undo an unsubscription; False when there is none. Other suppressions stay as they are."""
     at = (target.tenant_id, target.scope, _key(target.recipient), REASON)
     row = connection.execute(
-        "SELECT 1 FROM suppressions WHERE tenant_id = ? AND scope = ? AND key = ? AND reason = ?",
+        "SELECT created_at FROM suppressions"
+        " WHERE tenant_id = ? AND scope = ? AND key = ? AND reason = ?",
         at,
     ).fetchone()
     if row is None:
         return False
+    memberships.undo_unsubscription(
+        connection,
+        target.tenant_id,
+        at[2],
+        suppressed_at_ms=row[0],
+        now_ms=ids.milliseconds(now),
+    )
     if not target.scope:
         return suppressions.remove(connection, tenant_id=target.tenant_id, key=at[2], now=now)
     connection.execute(

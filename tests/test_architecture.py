@@ -18,11 +18,15 @@ OWNERS = {
     "aiosmtpd": ("mta.smtp_server",),
     "aiosmtplib": ("mta.smtp_wire",),
     "click": ("mta.cli",),
+    "css_inline": ("mta.core.html_text",),
     "cryptography": ("mta.signing", "mta.dkim_keys", "mta.tls_certificate"),
     "dkim": ("mta.signing",),
     "dns": ("mta.resolver",),
     "httptools": ("mta.http_protocol",),
     "idna": ("mta.core.address",),
+    "inscriptis": ("mta.core.html_text",),
+    "liquid": ("mta.core.template", "mta.core.template_filters"),
+    "lxml": ("mta.core.html_text",),
     "msgspec": ("mta.core.json_text",),
     "pysqlite3": ("storage.database", "storage.migrations", "storage.backup"),
     "rich": ("mta.cli.output",),
@@ -123,7 +127,12 @@ def test_core_is_pure(name: str, path: Path) -> None:
 
 def test_owners_are_declared_dependencies() -> None:
     declared = (ROOT / "pyproject.toml").read_text()
-    names = {"dkim": "dkimpy", "dns": "dnspython"}
+    names = {
+        "dkim": "dkimpy",
+        "dns": "dnspython",
+        "css_inline": "css-inline",
+        "liquid": "python-liquid",
+    }
     for package in OWNERS:
         distribution = names.get(package, package.replace("_", "-"))
         assert f'"{distribution}>=' in declared, f"{distribution} has no lower bound in pyproject"

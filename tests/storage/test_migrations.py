@@ -22,6 +22,8 @@ TABLES = {
     "webhook_attempts",
     *("instance_secrets", "reports", "report_counts", "failures", "delivery_reports"),
     "unsubscribe_targets",
+    *("contacts", "contact_tags", "audiences", "audience_fields", "memberships"),
+    *("templates", "template_versions"),
 }
 
 

@@ -171,8 +171,9 @@ def test_suppressions_of_the_first_release_are_kept() -> None:
     for statement in schema.FIRST_RELEASE:
         connection.execute(statement)
     connection.execute("INSERT INTO suppressions VALUES (7, 1, 'a@b', 'A@b', 'bounce', 5)")
-    for statement in migrations.STEPS["suppression_causes"]:
-        connection.execute(statement)
+    for step in ("suppression_causes", "contacts"):
+        for statement in migrations.STEPS[step]:
+            connection.execute(statement)
     [record] = suppressions.list_(connection, 1, now=NOW, limit=9)
     assert (number_of(record.id, "sup"), record.address, record.cause) == (7, "A@b", Cause())
     assert add(connection, "c@d")

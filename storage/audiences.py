@@ -1,0 +1,177 @@
+"""Audiences: lists of contacts with a sender identity and fields of their own.
+
+Not here: who is in them (memberships.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mta.core import ids
+from storage.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an audience is called, and what mail to it says of its sender; "" for nothing said."""
+
+    name: str
+    from_email: str = ""
+    from_name: str = ""
+    reply_to: str = ""
+    default_subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceRecord:
+    """One audience.
+
+    Attributes:
+        row: its row number.
+        id: "aud_...", also the scope of unsubscriptions from it.
+        identity: name and sender.
+        created_at, updated_at: aware, UTC.
+    """
+
+    row: int
+    id: str
+    identity: Identity
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceField:
+    """What an audience knows of each member.
+
+    Attributes:
+        tag: its name in templates, such as FNAME.
+        label: for people.
+        type: "text", "number" or "datetime".
+        default_value: stands in for a missing value; "" for nothing.
+        is_required: whether a member must have a value.
+    """
+
+    tag: str
+    label: str
+    type: str
+    default_value: str = ""
+    is_required: bool = False
+
+
+_SELECT = """
+SELECT id, name, from_email, from_name, reply_to, default_subject, created_at, updated_at
+FROM audiences WHERE tenant_id = ?
+"""
+
+
+def create(
+    connection: Connection, tenant_id: int, identity: Identity, *, now: datetime
+) -> AudienceRecord:
+    """Make an audience."""
+    now_ms = ids.milliseconds(now)
+    row = connection.execute(
+        "INSERT INTO audiences (tenant_id, name, from_email, from_name, reply_to,"
+        " default_subject, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (tenant_id, *_columns(identity), now_ms, now_ms),
+    ).fetchone()
+    return _record((row[0], *_columns(identity), now_ms, now_ms))
+
+
+def get(connection: Connection, tenant_id: int, audience_id: str) -> AudienceRecord | None:
+    """Return the audience with this "aud_..." id; None when the tenant has none."""
+    number = ids.number_of(audience_id, "aud")
+    if number is None:
+        return None
+    row = connection.execute(f"{_SELECT} AND id = ?", (tenant_id, number)).fetchone()
+    return _record(row) if row else None
+
+
+def list_(
+    connection: Connection, tenant_id: int, *, limit: int, after: str = "", before: str = ""
+) -> list[AudienceRecord]:
+    """Return audiences, newest first; the cursors as of contacts.list_."""
+    cursor = ids.number_of(after or before, "aud")
+    if before and not after:
+        number = 2**63 - 1 if cursor is None else cursor
+        sql = f"{_SELECT} AND id > ? ORDER BY id LIMIT ?"
+        rows = connection.execute(sql, (tenant_id, number, limit)).fetchall()[::-1]
+    else:
+        number = (0 if after else 2**63 - 1) if cursor is None else cursor
+        sql = f"{_SELECT} AND id < ? ORDER BY id DESC LIMIT ?"
+        rows = connection.execute(sql, (tenant_id, number, limit)).fetchall()
+    return [_record(row) for row in rows]
+
+
+def change(
+    connection: Connection, audience: AudienceRecord, identity: Identity, *, now: datetime
+) -> None:
+    """Give an audience another name and sender."""
+    connection.execute(
+        "UPDATE audiences SET name = ?, from_email = ?, from_name = ?, reply_to = ?,"
+        " default_subject = ?, updated_at = ? WHERE id = ?",
+        (*_columns(identity), ids.milliseconds(now), audience.row),
+    )
+
+
+def delete(connection: Connection, audience: AudienceRecord) -> None:
+    """Delete an audience with its fields; its members must be gone (memberships.remove_some)."""
+    connection.execute("DELETE FROM audience_fields WHERE audience_id = ?", (audience.row,))
+    connection.execute("DELETE FROM audiences WHERE id = ?", (audience.row,))
+
+
+def fields(connection: Connection, audience_row: int) -> Mapping[str, AudienceField]:
+    """Return tag -> field, in the order of the tags."""
+    rows = connection.execute(
+        "SELECT tag, label, type, default_value, is_required FROM audience_fields"
+        " WHERE audience_id = ? ORDER BY tag",
+        (audience_row,),
+    )
+    return {
+        tag: AudienceField(tag, label, kind, default, bool(required))
+        for tag, label, kind, default, required in rows
+    }
+
+
+def put_field(
+    connection: Connection, audience_row: int, field: AudienceField, *, now: datetime
+) -> bool:
+    """Add a field; False, and nothing changed, when the audience has one of that tag."""
+    added = connection.execute(
+        "INSERT OR IGNORE INTO audience_fields (audience_id, tag, label, type, default_value,"
+        " is_required, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(audience_row, field.tag, field.label, field.type, field.default_value),
+            *(field.is_required, ids.milliseconds(now)),
+        ),
+    )
+    return added.rowcount == 1
+
+
+def delete_field(connection: Connection, audience_row: int, tag: str) -> bool:
+    """Delete a field and nothing of members' values; False when there is none."""
+    deleted = connection.execute(
+        "DELETE FROM audience_fields WHERE audience_id = ? AND tag = ?", (audience_row, tag)
+    )
+    return deleted.rowcount == 1
+
+
+def _columns(identity: Identity) -> tuple[str, ...]:
+    return (
+        *(identity.name, identity.from_email, identity.from_name),
+        *(identity.reply_to, identity.default_subject),
+    )
+
+
+def _record(row: tuple[Any, ...]) -> AudienceRecord:
+    number, *identity, created_at, updated_at = row
+    return AudienceRecord(
+        row=number,
+        id=ids.numbered_id("aud", created_at, number),
+        identity=Identity(*identity),
+        created_at=ids.moment(created_at),
+        updated_at=ids.moment(updated_at),
+    )

@@ -1,0 +1,303 @@
+"""Contacts: the people that a tenant writes to, with properties and tags.
+
+Compared by the address's key (core/address.py). Not here: which audiences they are in
+(memberships.py).
+"""
+# ruff: noqa: S608 - SQL is put together from constants and parameter marks of this module
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+from mta.core import ids, json_text
+from mta.core.event import JsonValue
+from storage.database import Connection
+from storage.sql import chunks, given, marks
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """A contact to be added, or to be brought up to date.
+
+    Attributes:
+        key: what addresses are compared by.
+        email: the address as given.
+        name: "" leaves that of a known contact as it is.
+        properties: merged into those of a known contact; null removes one (RFC 7396).
+        tags: added to those of a known contact.
+    """
+
+    key: str
+    email: str
+    name: str = ""
+    properties: Mapping[str, JsonValue] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRecord:
+    """One contact.
+
+    Attributes:
+        row: its row number.
+        id: "ct_...".
+        key, email, name, properties: as in NewContact.
+        tags: in alphabetical order.
+        created_at, updated_at: aware, UTC.
+    """
+
+    row: int
+    id: str
+    key: str
+    email: str
+    name: str
+    properties: Mapping[str, JsonValue]
+    tags: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ContactFilter:
+    """Which contacts are meant: those that meet all that is given; "" asks nothing.
+
+    Attributes:
+        text: the address contains it; upper and lower case of ASCII letters are the same.
+        tag: with this tag.
+        audience_row: members of the audience with this row number, whatever their status; 0: any.
+    """
+
+    text: str = ""
+    tag: str = ""
+    audience_row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """What upsert_all did.
+
+    Attributes:
+        rows: key -> row number, of all that were given.
+        added: keys that were not known.
+    """
+
+    rows: Mapping[str, int]
+    added: frozenset[str]
+
+
+_KNOWN = """
+SELECT c.key, c.id FROM json_each(?) AS given
+CROSS JOIN contacts c ON c.tenant_id = ? AND c.key = given.value
+"""
+_INSERT = """
+INSERT INTO contacts (tenant_id, key, email, name, properties, created_at, updated_at)
+SELECT ?1, value ->> 0, value ->> 1, value ->> 2, json_patch('{}', value ->> 3), ?2, ?2
+FROM json_each(?3) AS given
+RETURNING key, id
+"""
+_UPDATE = """
+UPDATE contacts SET
+    name = CASE WHEN given.value ->> 2 = '' THEN name ELSE given.value ->> 2 END,
+    properties = json_patch(properties, given.value ->> 3),
+    updated_at = ?2
+FROM json_each(?3) AS given
+WHERE contacts.tenant_id = ?1 AND contacts.key = given.value ->> 0
+"""
+_ADD_TAGS = """
+INSERT OR IGNORE INTO contact_tags (tenant_id, tag, contact_id)
+SELECT ?, value ->> 0, value ->> 1 FROM json_each(?) AS given
+"""
+
+
+def upsert_all(
+    connection: Connection,
+    tenant_id: int,
+    new: Sequence[NewContact],
+    *,
+    now: datetime,
+    overwrite: bool = True,
+) -> Upserted:
+    """Add contacts, and bring those that are known up to date; a few statements for all.
+
+    Args:
+        connection: of a write.
+        tenant_id: whose.
+        new: which; of equal keys the last one counts.
+        now: aware, UTC.
+        overwrite: False leaves known contacts as they are.
+    """
+    now_ms = ids.milliseconds(now)
+    by_key = {one.key: one for one in new}
+    known = dict(connection.execute(_KNOWN, (given(list(by_key)), tenant_id)).fetchall())
+    fresh = [one for key, one in by_key.items() if key not in known]
+    added = dict(connection.execute(_INSERT, (tenant_id, now_ms, _given(fresh))).fetchall())
+    touched = fresh
+    if overwrite and known:
+        old = [one for key, one in by_key.items() if key in known]
+        connection.execute(_UPDATE, (tenant_id, now_ms, _given(old)))
+        touched = [*fresh, *old]
+    rows = known | added
+    tags = [(tag, rows[one.key]) for one in touched for tag in one.tags]
+    if tags:
+        connection.execute(_ADD_TAGS, (tenant_id, given(tags)))
+    return Upserted(rows, frozenset(added))
+
+
+def _given(contacts: Sequence[NewContact]) -> str:
+    return given(
+        [
+            (one.key, one.email, one.name, json_text.encode(one.properties).decode())
+            for one in contacts
+        ]
+    )
+
+
+_SELECT = """
+SELECT c.id, c.key, c.email, c.name, c.properties, c.created_at, c.updated_at,
+    (SELECT json_group_array(tag) FROM contact_tags t WHERE t.contact_id = c.id)
+FROM contacts c
+"""
+
+
+def get(connection: Connection, tenant_id: int, name: str) -> ContactRecord | None:
+    """Return the contact with this "ct_..." id or key; None when there is none."""
+    number = ids.number_of(name, "ct")
+    condition, value = ("c.key = ?", name) if number is None else ("c.id = ?", number)
+    row = connection.execute(
+        f"{_SELECT} WHERE c.tenant_id = ? AND {condition}", (tenant_id, value)
+    ).fetchone()
+    return record(row) if row else None
+
+
+def get_rows(
+    connection: Connection, tenant_id: int, rows: Sequence[int]
+) -> dict[int, ContactRecord]:
+    """Return row number -> contact for those of the rows that there are."""
+    found: dict[int, ContactRecord] = {}
+    for chunk in chunks(rows):
+        cursor = connection.execute(
+            f"{_SELECT} WHERE c.tenant_id = ? AND c.id IN ({marks(chunk)})", (tenant_id, *chunk)
+        )
+        found.update((row[0], record(row)) for row in cursor)
+    return found
+
+
+def list_(
+    connection: Connection,
+    tenant_id: int,
+    filters: ContactFilter = ContactFilter(),
+    *,
+    limit: int,
+    after: str = "",
+    before: str = "",
+) -> list[ContactRecord]:
+    """Return contacts, newest first.
+
+    An index gives the page; with `text` one after the other is looked at until the page is full.
+
+    Args:
+        connection: any.
+        tenant_id: whose.
+        filters: which.
+        limit: at most so many.
+        after: go on after the one with this id, to older ones.
+        before: instead, those just before this one, newer ones. Another kind of id gives none.
+    """
+    source, column, where, values = _source(tenant_id, filters)
+    cursor = ids.number_of(after or before, "ct")
+    if after or before:
+        where = f"{where} AND {column} {'<' if after else '>'} ?"
+        values.append((0 if after else 2**63 - 1) if cursor is None else cursor)
+    direction = "ASC" if before and not after else "DESC"
+    rows = connection.execute(
+        f"{_SELECT}{source} WHERE {where} ORDER BY {column} {direction} LIMIT ?", (*values, limit)
+    ).fetchall()
+    return [record(row) for row in (rows if direction == "DESC" else reversed(rows))]
+
+
+def count(connection: Connection, tenant_id: int, filters: ContactFilter = ContactFilter()) -> int:
+    """Return how many the filter means; looks at each of them."""
+    source, _, where, values = _source(tenant_id, filters)
+    sql = f"SELECT COUNT(*) FROM contacts c{source} WHERE {where}"
+    return int(connection.execute(sql, values).fetchone()[0])
+
+
+def _source(tenant_id: int, filters: ContactFilter) -> tuple[str, str, str, list[object]]:
+    """Return joins, the column that orders the page, conditions and their parameters.
+
+    The most selective index leads: CROSS JOIN keeps the planner from turning it round.
+    """
+    joins, column, values = "", "c.id", list[object]([tenant_id])
+    where = ["c.tenant_id = ?"]
+    if filters.tag:
+        joins, column = " JOIN contact_tags g ON g.contact_id = c.id", "g.contact_id"
+        where.append("g.tenant_id = ? AND g.tag = ?")
+        values += [tenant_id, filters.tag]
+    if filters.audience_row:
+        where.append(
+            "EXISTS (SELECT 1 FROM memberships m WHERE m.audience_id = ? AND m.contact_id = c.id)"
+        )
+        values.append(filters.audience_row)
+    if filters.text:
+        escaped = filters.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        where.append("c.email LIKE ? ESCAPE '\\'")
+        values.append(f"%{escaped}%")
+    return joins, column, " AND ".join(where), values
+
+
+def change(
+    connection: Connection,
+    contact: ContactRecord,
+    *,
+    name: str | None,
+    properties: Mapping[str, JsonValue],
+    now: datetime,
+) -> None:
+    """Change name (None: as it is) and merge properties (RFC 7396)."""
+    connection.execute(
+        "UPDATE contacts SET name = COALESCE(?, name), properties = json_patch(properties, ?),"
+        " updated_at = ? WHERE id = ?",
+        (name, json_text.encode(properties).decode(), ids.milliseconds(now), contact.row),
+    )
+
+
+def add_tags(connection: Connection, tenant_id: int, contact_row: int, tags: Sequence[str]) -> None:
+    """Put tags on a contact; those that it has stay."""
+    connection.execute(_ADD_TAGS, (tenant_id, given([(tag, contact_row) for tag in tags])))
+
+
+def remove_tags(
+    connection: Connection, tenant_id: int, contact_row: int, tags: Sequence[str]
+) -> None:
+    """Take tags off a contact; those that it has not are passed over."""
+    connection.execute(
+        "DELETE FROM contact_tags WHERE tenant_id = ? AND contact_id = ?"
+        " AND tag IN (SELECT value FROM json_each(?) AS given)",
+        (tenant_id, contact_row, given(list(tags))),
+    )
+
+
+def delete(connection: Connection, contact: ContactRecord) -> None:
+    """Forget a contact, its tags and memberships. Suppressions of the address stay."""
+    for table, column in (("contact_tags", "contact_id"), ("memberships", "contact_id")):
+        connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (contact.row,))
+    connection.execute("DELETE FROM contacts WHERE id = ?", (contact.row,))
+
+
+def record(row: tuple[Any, ...]) -> ContactRecord:
+    """Return the contact in a row of _SELECT."""
+    number, key, email, name, properties, created_at, updated_at, tags = row
+    return ContactRecord(
+        row=number,
+        id=ids.numbered_id("ct", created_at, number),
+        key=key,
+        email=email,
+        name=name,
+        properties=cast("dict[str, JsonValue]", json_text.decode(properties)),
+        tags=tuple(sorted(cast("list[str]", json_text.decode(tags)))),
+        created_at=ids.moment(created_at),
+        updated_at=ids.moment(updated_at),
+    )
