@@ -20,7 +20,11 @@ from mta.core.phrases import Phrase
 
 SHIPPED = Path(__file__).with_name("bounce_rules.toml")
 
+MAX_PHRASES = 10_000
+"""That one rule may come to when its word lists are filled in."""
+
 _T = TypeVar("_T")
+_WORDS = re.compile(r"\{([a-z]+)\}")
 _ID = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 _STATUS = re.compile(r"[x245]\.\d{1,3}\.\d{1,3}")
 
@@ -55,9 +59,10 @@ def parse(text: str, source: str) -> Classifier:
         SettingsError: as load.
     """
     tables = parse_toml(text, source)
-    _refuse_unknown(tables, {"rule", "provider"}, source)
+    _refuse_unknown(tables, {"rule", "provider", "words"}, source)
+    words = _words(tables.get("words", {}), source)
     providers = [_provider(_Table(table, source)) for table in _tables(tables, "provider", source)]
-    rules = [_rule(_Table(table, source)) for table in _tables(tables, "rule", source)]
+    rules = [_rule(_Table(table, source, words)) for table in _tables(tables, "rule", source)]
     _refuse_twins(rules, source)
     return Classifier(rules, providers)
 
@@ -86,6 +91,16 @@ def _tables(tables: Mapping[str, object], name: str, source: str) -> list[dict[s
     return cast("list[dict[str, object]]", found)
 
 
+def _words(table: object, source: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the word lists of a file, by the names that phrases write in braces."""
+    if not isinstance(table, dict):
+        raise SettingsError(f"{source}: words: must be a table, written [words]")
+    for name, words in table.items():
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise SettingsError(f"{source}: words: {name}: must be a list of texts")
+    return {name: tuple(words) for name, words in table.items()}
+
+
 def _refuse_unknown(table: Mapping[str, object], known: set[str], where: str) -> None:
     for key in table:
         if key not in known:
@@ -95,8 +110,14 @@ def _refuse_unknown(table: Mapping[str, object], known: set[str], where: str) ->
 class _Table:
     """One table, whose values are taken out one by one and checked."""
 
-    def __init__(self, values: dict[str, object], source: str) -> None:
+    def __init__(
+        self,
+        values: dict[str, object],
+        source: str,
+        words: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self._values = values
+        self._words = words or {}
         self._where = f"{source}: {values.get('id', 'a rule without id')}"
         self.id = self.text("id", _one_id)
 
@@ -113,6 +134,23 @@ class _Table:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.error(key, 'must be a list of texts, such as ["..."]')
         return tuple(self._read(key, read, item) for item in value)
+
+    def phrases(self, key: str) -> tuple[Phrase, ...]:
+        """Return the phrases of a list, one for each choice of the words in braces."""
+        texts = [text for item in self.texts(key, str) for text in self._filled(key, item)]
+        if len(texts) > MAX_PHRASES:
+            raise self.error(key, f"makes more than {MAX_PHRASES} phrases of its word lists")
+        return tuple(self._read(key, Phrase.parse, text) for text in texts)
+
+    def _filled(self, key: str, text: str) -> list[str]:
+        texts = [text]
+        for name in _WORDS.findall(text):
+            if name not in self._words:
+                raise self.error(key, f"{{{name}}} is not in [words]")
+            texts = [
+                one.replace(f"{{{name}}}", word, 1) for one in texts for word in self._words[name]
+            ][: MAX_PHRASES + 1]
+        return texts
 
     def codes(self, key: str) -> frozenset[int]:
         value = self._values.pop(key, [])
@@ -156,9 +194,9 @@ def _rule(table: _Table) -> Rule:
     rule = Rule(
         id=table.id,
         bounce_class=table.text("class", BounceClass),
-        phrases=table.texts("match", Phrase.parse),
+        phrases=table.phrases("match"),
         literals=table.texts("literal", str.lower),
-        unless=table.texts("unless", Phrase.parse),
+        unless=table.phrases("unless"),
         statuses=frozenset(table.texts("status", _one_status)),
         codes=table.codes("code"),
         commands=frozenset(table.texts("command", Command)),

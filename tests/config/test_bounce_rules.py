@@ -93,6 +93,57 @@ def test_what_never_suppresses(reply: str) -> None:
     assert not shipped().judge(Diagnostic.read(reply)).is_hard
 
 
+@pytest.mark.parametrize(
+    ("reply", "kind", "is_hard"),
+    [
+        ("550 this alias is not defined nor known", "unknown", False),
+        ("550 username not registered", "bad_mailbox", True),
+        ("550 5.1.1 we could not find that maildrop", "bad_mailbox", True),
+        ("550 5.2.1 the maildrop is permanently discontinued", "inactive_mailbox", True),
+        ("452 the maildrop is at capacity", "mailbox_full", False),
+        ("550 Gebruiker bestaat niet", "bad_mailbox", True),
+        ("552 Почтовый ящик переполнен", "mailbox_full", False),
+        ("550 Uživatel neexistuje", "bad_mailbox", True),
+        ("521 5.2.1 : (CON:B1) https://postmaster.aol.com/error-codes", "ip_reputation", False),
+        ("550 the address in your From: is invalid: user not found", "unknown", False),
+        ("501 5.5.4 Syntax error in RCPT TO: invalid address", "protocol", False),
+        ("550 votre compte suspendu", "unknown", False),
+        ("553 not in my list of allowed rcpthosts (#5.5.3)", "relay_denied", False),
+    ],
+)
+def test_families_of_phrases(reply: str, kind: str, is_hard: bool) -> None:
+    verdict = shipped().judge(Diagnostic.read(reply))
+    assert (verdict.bounce_class.value, verdict.is_hard) == (kind, is_hard)
+
+
+def test_a_word_list_makes_a_phrase_of_each_word() -> None:
+    text = """
+        [words]
+        who = ["user", "mail box"]
+        [[rule]]
+        id = "gone"
+        class = "bad_mailbox"
+        match = ["{who} gone"]
+    """
+    rules = parse(text, "own.toml")
+    for who in ("user", "mail-box"):
+        assert rules.judge(Diagnostic.read(f"550 {who} gone")).rule == "gone"
+    assert rules.judge(Diagnostic.read("550 who gone")).rule != "gone"
+
+
+def test_a_word_list_that_is_wrong_is_named() -> None:
+    rule = '[[rule]]\nid = "gone"\nclass = "policy"\nmatch = ["{who} {who} {who} gone"]\n'
+    with pytest.raises(SettingsError, match=r"own.toml: gone: match: \{who\} is not in"):
+        parse(rule, "own.toml")
+    with pytest.raises(SettingsError, match=r"own.toml: words: who: must be a list"):
+        parse(f'[words]\nwho = "user"\n{rule}', "own.toml")
+    with pytest.raises(SettingsError, match=r"own.toml: words: must be a table"):
+        parse(f"words = 1\n{rule}", "own.toml")
+    many = ", ".join(f'"w{number}"' for number in range(30))
+    with pytest.raises(SettingsError, match=r"own.toml: gone: match: makes more than"):
+        parse(f"[words]\nwho = [{many}]\n{rule}", "own.toml")
+
+
 def test_every_rule_says_where_it_comes_from() -> None:
     lines = SHIPPED.read_text("utf-8").split("\n")
     heads = [number for number, line in enumerate(lines) if line == "[[rule]]"]
