@@ -108,6 +108,7 @@ class _Server:
             self._parts,
             work=self._be_child,
             on_ready=self._announce,
+            on_stopping=self._doors.close,
             patience=self._settings.engine.shutdown_timeout.total_seconds(),
         ).run()
 
@@ -124,6 +125,7 @@ class _Server:
             return _exit_code(lambda: self._open_and_run(part, link))
 
     def _open_and_run(self, part: Part, link: socket.socket) -> int:
+        self._doors.close(keep_mail=part.is_edge, keep_front=part.is_front)
         with closing(Database.open(self._data_dir, is_shared=True)) as database:
             self._run_part(part, database, link)
         return EXIT_OK

@@ -51,8 +51,19 @@ class Doors:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self, *, keep_mail: bool = False, keep_front: bool = False) -> None:
+        """Close them in this process; a client is refused once every process has.
+
+        Args:
+            keep_mail: keep those for apps that submit mail.
+            keep_front: keep those for reports and the API.
+        """
+        mail = () if keep_mail else (*self.submission, *self.submission_tls)
         api = () if self.api is None else (self.api,)
-        for one in (*self.submission, *self.submission_tls, *self.reports, *api):
+        front = () if keep_front else (*self.reports, *api)
+        for one in (*mail, *front):
             one.close()
 
 

@@ -66,12 +66,14 @@ class Supervisor:
         parts: what they do, one each.
         work: does a part in a child, given the child's end of its link; returns its exit code.
         on_ready: called with name -> pid whenever all children have become ready.
+        on_stopping: called when the end begins.
         patience: seconds that children take to end at most, by themselves.
     """
 
     parts: Sequence[Part]
     work: Callable[[Part, socket.socket], int]
     on_ready: Callable[[Mapping[str, int]], None]
+    on_stopping: Callable[[], None]
     patience: float
     _children: list[_Child] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
@@ -128,6 +130,7 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
             self._selector.close()
             for other in self._children:
                 if other.link is not None:
@@ -215,6 +218,7 @@ class Supervisor:
     def _end(self, code: int) -> None:
         systemd.notify("STOPPING=1")
         log_event("stopping")
+        self.on_stopping()
         self._code = code
         self._ends_at = time.monotonic() + self.patience + GRACE
         self._signal(signal.SIGTERM)

@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mta.doors import Doors
 from tests.support.engine import Engine, configuration, running
 from tests.support.receiver import Receiver
 
@@ -95,3 +97,20 @@ async def test_sites_are_shared_among_delivery_processes(tmp_path: Path) -> None
                 await engine.submit(MAIL, SENDER, f"you@{name}")
             got = await receiver.wait_for(24)
     assert len(got) == 24
+
+
+async def test_who_comes_after_the_end_has_begun_is_refused(tmp_path: Path) -> None:
+    async with Receiver() as receiver, running(tmp_path, config(receiver)) as engine:
+        port = engine.smtp_port
+        assert await engine.stop() == 0
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+
+def test_doors_are_kept_by_those_who_answer() -> None:
+    mail, api = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    doors = Doors(submission=(mail,), api=api)
+    doors.close(keep_mail=True)
+    assert (mail.fileno() == -1, api.fileno() == -1) == (False, True)
+    doors.close()
+    assert mail.fileno() == -1
