@@ -20,12 +20,14 @@ from control_api.emails import (
     policy_of,
     prepare,
     submit,
+    templates_of,
 )
 from control_api.errors import ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, read_json
 from control_api.idempotency import Written, once
 from control_api.routes import Call, timestamp
 from control_api.submissions import Origin
+from control_api.template_field import Loaded
 from mta.core.event import JsonValue
 from mta.core.submission import Submission
 from storage.database import Connection
@@ -62,7 +64,11 @@ async def send_batch(call: Call) -> Response:
     body = await body_of(call)
     origin, policy = origin_of(call), policy_of(call)
     with once(call, body) as request:
-        batch = await aside(body, lambda: _read(body, call, origin))
+        emails = await aside(body, lambda: _emails(read_json(body)))
+        loaded = await templates_of(call, emails)
+        batch = await aside(
+            body, lambda: _read(emails, call, origin, loaded), takes_long=bool(loaded.sources)
+        )
         submissions = tuple(batch.submissions.values())
 
         def act(connection: Connection) -> Written | Problem:
@@ -87,12 +93,12 @@ def _is_strict(call: Call) -> bool:
     return value == "strict"
 
 
-def _read(body: bytes, call: Call, origin: Origin) -> _Batch:
+def _read(emails: Sequence[JsonValue], call: Call, origin: Origin, loaded: Loaded) -> _Batch:
     batch_id = call.services.new_id("bt")
     submissions: dict[int, Submission] = {}
     refused: dict[int, Errors] = {}
-    for index, value in enumerate(_emails(read_json(body))):
-        found = prepare(value, call, origin, batch_id)
+    for index, value in enumerate(emails):
+        found = prepare(value, call, origin, loaded, batch_id)
         if isinstance(found, Submission):
             submissions[index] = found
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, assert_never
 
@@ -16,11 +17,13 @@ from starlette.responses import Response
 from control_api.errors import ApiError, FieldError, Problem, invalid
 from control_api.fields import read_json
 from control_api.idempotency import Act, Once, Written, once
-from control_api.payload import parse_email
+from control_api.payload import Email, parse_email
 from control_api.routes import Call, timestamp
 from control_api.submissions import Origin, build, discard
+from control_api.template_field import Loaded, filled, load
 from mta.core.event import JsonValue
 from mta.core.submission import Submission
+from mta.core.template import Rendered
 from storage import faults
 from storage.database import Connection
 from storage.submissions import AcceptedEmail, AcceptPolicy, DomainNotAllowed, accept
@@ -36,7 +39,11 @@ async def send_email(call: Call) -> Response:
     body = await body_of(call)
     origin = origin_of(call)
     with once(call, body) as request:
-        submission = await aside(body, lambda: _read(body, call, origin))
+        value = await aside(body, lambda: read_json(body))
+        loaded = await templates_of(call, [value])
+        submission = await aside(
+            body, lambda: _read(value, call, origin, loaded), takes_long=bool(loaded.sources)
+        )
         return await submit_one(call, request, submission, origin)
 
 
@@ -66,8 +73,8 @@ async def submit_one(call: Call, request: Once, submission: Submission, origin: 
     return await submit(call, request, [submission], act)
 
 
-def _read(body: bytes, call: Call, origin: Origin) -> Submission:
-    found = prepare(read_json(body), call, origin)
+def _read(value: JsonValue, call: Call, origin: Origin, loaded: Loaded) -> Submission:
+    found = prepare(value, call, origin, loaded)
     if isinstance(found, Submission):
         return found
     raise ApiError(invalid(found))
@@ -83,8 +90,14 @@ def _answer(submission: Submission, accepted: AcceptedEmail) -> dict[str, object
     }
 
 
+async def templates_of(call: Call, values: Sequence[JsonValue]) -> Loaded:
+    """Return the templates that the emails of a request name."""
+    services = call.services
+    return await load(services.database, services.templates, call.tenant_id, values)
+
+
 def prepare(
-    value: JsonValue, call: Call, origin: Origin, batch_id: str = ""
+    value: JsonValue, call: Call, origin: Origin, loaded: Loaded, batch_id: str = ""
 ) -> Submission | tuple[FieldError, ...]:
     """Turn one email of a request body into a submission, or return all that is wrong with it.
 
@@ -92,6 +105,8 @@ def prepare(
         StorageError: the spool cannot be written.
     """
     email = parse_email(value, now=origin.at)
+    if isinstance(email, Email) and email.template is not None:
+        email = _filled(email, loaded)
     if isinstance(email, tuple):
         return email
     services = call.services
@@ -99,6 +114,18 @@ def prepare(
         email, origin, services.database.spool, public_id=services.new_id("em"), batch_id=batch_id
     )
     return (found,) if isinstance(found, FieldError) else found
+
+
+def _filled(email: Email, loaded: Loaded) -> Email | tuple[FieldError, ...]:
+    """Return an email with what its template makes of its variables."""
+    if email.template is None:
+        return email
+    made = filled(email.template, email.subject, loaded)
+    if not isinstance(made, Rendered):
+        return made
+    html = made.html or None
+    text = None if html and not made.text else made.text
+    return replace(email, subject=made.subject, html=html, text=text)
 
 
 async def submit(
@@ -121,9 +148,10 @@ async def submit(
     return outcome.response()
 
 
-async def aside(body: bytes, work: Callable[[], T]) -> T:
-    """Return what `work` makes of a body; in a thread when that takes long."""
-    return await asyncio.to_thread(work) if len(body) > _WORTH_A_THREAD else work()
+async def aside(body: bytes, work: Callable[[], T], *, takes_long: bool = False) -> T:
+    """Return what `work` makes of a body; in a thread when that takes long, as with a large one."""
+    is_worth_it = takes_long or len(body) > _WORTH_A_THREAD
+    return await asyncio.to_thread(work) if is_worth_it else work()
 
 
 def origin_of(call: Call) -> Origin:

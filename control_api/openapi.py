@@ -28,6 +28,7 @@ from control_api.schemas import (
     queue,
     stats,
     suppressions,
+    templates,
     webhooks,
 )
 from control_api.schemas.base import JSON, Parameter, Schema, Spec, array, given, number, ref, text
@@ -37,7 +38,7 @@ PATH = "/v1/openapi.json"
 DOCUMENT = "openapi"
 """The name under which the application's state holds the document, as bytes."""
 
-_OTHERS = (domains, suppressions, webhooks, feedback, queue, stats, keys, admin)
+_OTHERS = (domains, suppressions, templates, webhooks, feedback, queue, stats, keys, admin)
 SPECS: Mapping[str, Spec] = {
     name: spec for area in (emails, *_OTHERS) for name, spec in area.SPECS.items()
 }

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from control_api.errors import FieldError
 from control_api.fields import Fields, json_error, line_error, parse_time
+from control_api.template_field import TemplateUse, read_template
 from control_api.tracking_field import read_tracking
 from control_api.unsubscribe_field import read_offer
 from mta.core.address import MAX_MAILBOX, AddressError, parse_address, parse_mailbox
@@ -58,6 +59,8 @@ class Email:
         unsubscribe: how its recipients get out; None adds nothing.
         tracking: what is noted of those who read the HTML.
         is_test: it goes to the sandbox, as with a test key.
+        template: what text and html, and the subject unless there is one, are to be made of; then
+            there is neither text nor html yet.
     """
 
     from_: Mailbox
@@ -77,6 +80,7 @@ class Email:
     unsubscribe: UnsubscribeOffer | None = None
     tracking: Tracking = NO_TRACKING
     is_test: bool = False
+    template: TemplateUse | None = None
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
@@ -105,14 +109,23 @@ def parse_email(value: JsonValue, *, now: datetime) -> Email | tuple[FieldError,
         unsubscribe=read_offer(fields),
         tracking=read_tracking(fields),
         is_test=_is_test(fields),
+        template=read_template(fields),
     )
     fields.finish()
     if len(email.recipients) > MAX_RECIPIENTS:
         message = f"At most {MAX_RECIPIENTS} addresses are allowed in to, cc and bcc together."
         fields.fail("to", "too_many", message)
-    if not fields.errors and email.text is None and email.html is None:
-        fields.fail("html", "required", "Give html or text, or both.")
+    _check_body(fields, email)
     return tuple(fields.errors) if fields.errors else email
+
+
+def _check_body(fields: Fields, email: Email) -> None:
+    if email.template is not None:
+        for name, value in (("html", email.html), ("text", email.text)):
+            if value is not None:
+                fields.fail(name, "conflict", "Give template, or html and text, not both.")
+    elif not fields.errors and email.text is None and email.html is None:
+        fields.fail("html", "required", "Give html or text, or both.")
 
 
 _NOBODY = Mailbox("", parse_address("nobody@localhost"))

@@ -23,6 +23,7 @@ from control_api.schemas.base import UNDOCUMENTED, Spec
 from control_api.tracker import Tracker
 from mta.core.ids import milliseconds, new_id
 from mta.core.json_text import encode
+from mta.core.template import Templates
 from storage.database import Database
 from storage.tenants import KeyRecord
 
@@ -44,6 +45,7 @@ class Services:
         requests: notes which requests were answered.
         wake_reports: called after each commit that gives the reading of reports work.
         tracker: counts openings and clicks.
+        templates: reads templates, and keeps what was read.
         gauges: figures of other parts of the server for /metrics, such as "smtp_connections".
     """
 
@@ -62,6 +64,7 @@ class Services:
     requests: RequestMeter = field(default_factory=RequestMeter)
     wake_reports: Callable[[], object] = bool
     gauges: Callable[[], Mapping[str, int]] = dict
+    templates: Templates = field(default_factory=Templates)
 
     def new_id(self, prefix: str) -> str:
         """Return a new id such as "em_01K9ZQ3V5X8Y7W6T5S4R3Q2P1N"."""

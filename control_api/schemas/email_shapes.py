@@ -117,6 +117,10 @@ _TRACKING: Schema = {
     ],
     "description": "What is noted of those who read the HTML; nothing unless asked for.",
 }
+_TEMPLATE = wish(
+    {"id": text("Of a template with a published version.", minLength=1, maxLength=64)},
+    {"variables": free_form("What it is filled with.")},
+)
 NEW_EMAIL: Schema = wish(
     {"from": MAILBOX, "to": MAILBOXES},
     {
@@ -124,8 +128,9 @@ NEW_EMAIL: Schema = wish(
         "bcc": MAILBOXES,
         "reply_to": MAILBOXES,
         "subject": text(maxLength=MAX_SUBJECT),
-        "html": text("HTML; `text`, `html` or both are needed."),
+        "html": text("HTML; `text`, `html`, both or a `template` are needed."),
         "text": text("Plain text."),
+        "template": _TEMPLATE,
         "headers": {
             "type": "object",
             "description": "Further header fields by name.",

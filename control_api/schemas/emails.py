@@ -64,6 +64,14 @@ _SEND = Spec(
     is_idempotent=True,
     examples={
         "An email": _ORDER,
+        "From a template": {
+            "from": "shop@example.com",
+            "to": "ant@example.net",
+            "template": {
+                "id": "tpl_01KJMQ0R000000000000000001",
+                "variables": {"number": 1007},
+            },
+        },
         "With everything": {
             "from": {"email": "shop@example.com", "name": "Shop"},
             "to": [{"email": "ant@example.net"}, "Bee <bee@example.org>"],

@@ -32,8 +32,11 @@ from tests.support.asgi import Client, Reply
 DOCUMENT = json.loads(json.dumps(openapi.document(ROUTES, "")))
 EMAIL_ID = "em_01KJMQ0R00000000000000000E"
 """The email of the examples; here it is one that there is."""
+TEMPLATE_ID = "tpl_01KJMQ0R000000000000000001"
+"""The template of the examples, likewise."""
 LISTENER = "https://127.0.0.1:8443"
 """Stands for the app's server in the examples; it is only looked up."""
+TEMPLATE = {"name": "order", "subject": "Order {{ number }}", "text": "Thank you."}
 OTHERWISE = {
     "POST /v1/emails/{id}/retry": (409, "nothing of it has failed"),
     "POST /v1/batches/{id}/cancel": (409, "nothing of it waits: the address is suppressed"),
@@ -115,11 +118,14 @@ class World:
             "tenants": await self.client.post("/v1/tenants", {"name": "other"}),
             "emails": await self.client.post("/v1/emails", mail),
             "suppressions": await self.client.post("/v1/suppressions", {"email": "x@example.net"}),
+            "templates": await self.client.post("/v1/templates", TEMPLATE),
         }
         batch = [EMAIL | {"to": "x@example.net"}]
         made["batches"] = await self.client.post("/v1/emails/batch", batch)
         assert all(one.status == 200 for one in made.values()), made
         self.ids = {area: reply.json["id"] for area, reply in made.items()}
+        published = await self.client.post(f"/v1/templates/{self.ids['templates']}/publish")
+        assert published.status == 200
         events = (await self.client.get(f"/v1/emails/{self.ids['emails']}/events")).json
         self.event_id = events["data"][0]["id"]
 
@@ -135,7 +141,9 @@ class World:
 
     async def ask(self, route: Route, example: Any = None, media: str = JSON) -> Reply:
         text = example if isinstance(example, str) else json.dumps(example)
-        text = text.replace(EMAIL_ID, self.ids["emails"])
+        text = text.replace(EMAIL_ID, self.ids["emails"]).replace(
+            TEMPLATE_ID, self.ids["templates"]
+        )
         text = text.replace("https://shop.example.com/hooks", f"{LISTENER}/hooks")
         body = b"" if example is None else text.encode()
         headers = {"Content-Type": media} if body else {}
