@@ -53,7 +53,7 @@ async def look(
         return await look_at(domain, instance, resolver(dns), patience)
 
 
-def resolver(*servers: FakeDns, timeout: float = 0.3) -> Resolver:
+def resolver(*servers: FakeDns, timeout: float = 2.0) -> Resolver:
     return Resolver(
         [server.endpoint for server in servers],
         timeout=timedelta(seconds=timeout),
