@@ -74,15 +74,21 @@ async def get_tenant(call: Call) -> Response:
 
 
 async def change_tenant(call: Call) -> Response:
-    """PATCH /v1/tenants/{id}: its quota; null gives it that of mta.toml."""
+    """PATCH /v1/tenants/{id}: its quota and delivery reports; null leaves them to mta.toml."""
     number = _number(call)
     fields = Fields(read_json(await call.request.body()), [])
     has_quota, quota = _quota(fields)
+    has_dsn, dsn = fields.has("dsn"), fields.take("dsn")
+    if dsn is not None and not isinstance(dsn, bool):
+        fields.fail("dsn", "invalid_type", "Expected true, false or null.")
+        dsn = None
     filters.finish(fields)
 
     def act(connection: Connection) -> TenantRecord | None:
-        if tenancy.get(connection, number) is not None and has_quota:
+        if has_quota and tenancy.get(connection, number) is not None:
             quotas.set_own_quota(connection, number, quota)
+        if has_dsn:
+            tenancy.set_dsn(connection, number, dsn)
         return tenancy.get(connection, number)
 
     found = await call.services.database.write(act)
@@ -158,6 +164,7 @@ def _as_json(tenant: TenantRecord) -> dict[str, object]:
         "quota": {"per_hour": quota.per_hour, "per_day": quota.per_day} if quota else None,
         "keys": tenant.keys,
         "domains": tenant.domains,
+        "dsn": tenant.dsn,
     }
 
 
@@ -167,7 +174,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/tenants", create_tenant, ADMIN, "Make a tenant"),
     Route("GET", "/v1/tenants", list_tenants, ADMIN, "List tenants"),
     Route("GET", _ONE, get_tenant, ADMIN, "Look at a tenant"),
-    Route("PATCH", _ONE, change_tenant, ADMIN, "Change the quota of a tenant"),
+    Route("PATCH", _ONE, change_tenant, ADMIN, "Change quota and delivery reports of a tenant"),
     Route("POST", f"{_ONE}/api-keys", create_key, ADMIN, "Make an API key for a tenant"),
     Route("DELETE", _ONE, delete_tenant, ADMIN, "Delete a tenant"),
 )

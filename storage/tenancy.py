@@ -28,6 +28,7 @@ class TenantRecord:
         created_at: aware, UTC.
         quota: its own; None: that of mta.toml.
         keys, domains: how many valid API keys and sender domains it has.
+        dsn: whether its senders over SMTP get delivery reports; None: as mta.toml says.
     """
 
     id: str
@@ -37,6 +38,7 @@ class TenantRecord:
     quota: Quota | None
     keys: int
     domains: int
+    dsn: bool | None = None
 
 
 class Undeletable(enum.Enum):
@@ -79,7 +81,7 @@ def create(connection: Connection, *, name: str, now: datetime) -> TenantRecord 
 _SELECT = """
 SELECT id, name, created_at,
     (SELECT COUNT(*) FROM api_keys k WHERE k.tenant_id = t.id AND k.revoked_at IS NULL),
-    (SELECT COUNT(*) FROM domains d WHERE d.tenant_id = t.id)
+    (SELECT COUNT(*) FROM domains d WHERE d.tenant_id = t.id), dsn
 FROM tenants t
 """
 
@@ -135,8 +137,15 @@ def delete(connection: Connection, number: int) -> Undeletable | None:
     return None
 
 
-def _record(connection: Connection, row: tuple[int, str, int, int, int]) -> TenantRecord:
-    number, name, created_at, keys, domains = row
+def set_dsn(connection: Connection, number: int, dsn: bool | None) -> None:
+    """Switch a tenant's delivery reports on or off; None leaves it to mta.toml."""
+    connection.execute("UPDATE tenants SET dsn = ? WHERE id = ?", (dsn, number))
+
+
+def _record(
+    connection: Connection, row: tuple[int, str, int, int, int, int | None]
+) -> TenantRecord:
+    number, name, created_at, keys, domains, dsn = row
     return TenantRecord(
         id=ids.numbered_id(_PREFIX, created_at, number),
         number=number,
@@ -145,4 +154,5 @@ def _record(connection: Connection, row: tuple[int, str, int, int, int]) -> Tena
         quota=quotas.own_quota(connection, number),
         keys=keys,
         domains=domains,
+        dsn=None if dsn is None else bool(dsn),
     )

@@ -34,6 +34,10 @@ _LIMITS: Mapping[str, Schema] = {
     "per_day": or_null(number("Emails; null: no limit.", minimum=1, maximum=1_000_000_000)),
 }
 _QUOTA = {**wish({}, _LIMITS), "description": "Null gives the tenant that of mta.toml."}
+_DSN: Schema = {
+    "type": ["boolean", "null"],
+    "description": "Whether its senders over SMTP get delivery reports; null: as mta.toml says.",
+}
 COMPONENTS: Mapping[str, Schema] = {
     "Tenant": resource(
         "tenant",
@@ -44,6 +48,7 @@ COMPONENTS: Mapping[str, Schema] = {
             "quota": or_null(given(_LIMITS)),
             "keys": number(),
             "domains": number(),
+            "dsn": _DSN,
         },
         {
             "id": "ten_00000000000000000000000001",
@@ -52,6 +57,7 @@ COMPONENTS: Mapping[str, Schema] = {
             "quota": {"per_hour": 1000, "per_day": None},
             "keys": 1,
             "domains": 1,
+            "dsn": None,
         },
     ),
     "Health": given(
@@ -77,9 +83,12 @@ SPECS: Mapping[str, Spec] = {
     "GET /v1/tenants/{id}": Spec(_TAG, answer=_TENANT),
     "PATCH /v1/tenants/{id}": Spec(
         _TAG,
-        request=body(wish({}, {"quota": _QUOTA})),
+        request=body(wish({}, {"quota": _QUOTA, "dsn": _DSN})),
         answer=_TENANT,
-        examples={"A quota": {"quota": {"per_hour": 500, "per_day": 5000}}},
+        examples={
+            "A quota": {"quota": {"per_hour": 500, "per_day": 5000}},
+            "No delivery reports": {"dsn": False},
+        },
     ),
     "DELETE /v1/tenants/{id}": Spec(
         _TAG,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +35,7 @@ async def test_made_listed_and_looked_at(admin: Client) -> None:
         "quota": {"per_hour": 100, "per_day": None},
         "keys": 0,
         "domains": 0,
+        "dsn": None,
     }
     listed = (await admin.get("/v1/tenants")).json
     assert [one["name"] for one in listed["data"]] == ["default", "acme"]
@@ -118,3 +120,15 @@ async def test_its_first_key_comes_from_an_admin(api: Api, admin: Client) -> Non
     assert (await admin.get(f"/v1/tenants/{made['id']}")).json["keys"] == 1
     assert (await admin.post("/v1/tenants/x/api-keys", {"name": "app"})).status == 404
     assert (await api.client.post(target, {"name": "app"})).status == 403
+
+
+async def test_delivery_reports_are_switched_for_each_tenant(api: Api) -> None:
+    operator = api.client_with(api.new_key(access=Access(scopes=(ADMIN,))))
+    made = (await operator.post("/v1/tenants", {"name": "quiet"})).json
+    assert made["dsn"] is None
+    path = f"/v1/tenants/{made['id']}"
+    for wish in (False, True, None):
+        answer = await operator.request("PATCH", path, body=json.dumps({"dsn": wish}).encode())
+        assert (answer.status, answer.json["dsn"]) == (200, wish)
+    wrong = await operator.request("PATCH", path, body=b'{"dsn": "no"}')
+    assert [error["field"] for error in wrong.json["errors"]] == ["dsn"]
