@@ -9,13 +9,14 @@ Not here: versions and publishing (storage/templates.py).
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import ItemsView, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from liquid import BoundTemplate, Environment, Undefined
-from liquid.exceptions import LiquidError
+from liquid import BoundTemplate, Environment, RenderContext, Undefined
+from liquid.exceptions import LiquidError, LoopIterationLimitError
 
 from mta.core import template_filters
 from mta.core.html_text import text_of, with_inline_styles
@@ -29,8 +30,14 @@ MAX_OUTPUT = 1_048_576
 """Bytes of each part when it is filled."""
 MAX_LOOPS = 2_000
 """Turns of all loops inside one another."""
+MAX_STEPS = 300_000
+"""Turns of all loops of a rendering, each counted as often as its part has something to do: this
+bounds the time of a part to a second or two."""
+MAX_STYLING = 20_000_000
+"""Selectors times elements, where styles are moved inline."""
 MAX_LOCALS = 262_144
-_TAGS_LEFT_OUT = ("include", "render", "tablerow", "cycle", "ifchanged", "doc")
+_TAGS_LEFT_OUT = ("include", "render", "tablerow", "cycle", "ifchanged", "doc", "liquid")
+_WORK = re.compile(r"\{[{%]|\||\b(?:and|or)\b")
 
 _missing: ContextVar[dict[str, None]] = ContextVar("missing")
 
@@ -88,6 +95,27 @@ class _Missing(Undefined):
         return {}.items()
 
 
+class _Counting(RenderContext):
+    """Where a part is filled: bounds all loops together, as the library does nested ones."""
+
+    steps = 0
+
+    def raise_for_loop_limit(self, length: int = 1) -> None:
+        """Count the turns of a loop that is about to begin."""
+        super().raise_for_loop_limit(length)
+        part = self.template
+        self.steps += length * (part.weight if isinstance(part, _Part) else 1)
+        if self.steps > MAX_STEPS:
+            raise LoopIterationLimitError("the loops have too much to do", token=None)
+
+
+class _Part(BoundTemplate):
+    """A part that was read; weight is about how much there is to do in it."""
+
+    context_class = _Counting
+    weight = 1
+
+
 class _Html(Environment):
     """Where HTML is read, with the bounds on its filling."""
 
@@ -95,6 +123,7 @@ class _Html(Environment):
     output_stream_limit = MAX_OUTPUT
     local_namespace_limit = MAX_LOCALS
     context_depth_limit = 20
+    template_class = _Part
     block_nesting_limit = 20
 
     def __init__(self, *, autoescape: bool = True) -> None:
@@ -143,6 +172,8 @@ class Compiled:
 
 
 def _inline(html: str) -> str:
+    if (html.count("{") + html.count(",")) * html.count("<") > MAX_STYLING:
+        raise TemplateError("html: more styles and elements than can be moved inline")
     try:
         return with_inline_styles(html)
     except ValueError as error:
@@ -154,7 +185,7 @@ def _fill(part: str, template: BoundTemplate, variables: Mapping[str, object]) -
         return template.render(variables)
     except LiquidError as error:
         raise TemplateError(f"{part}: {_message(error)}") from error
-    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError, RecursionError) as error:
         raise TemplateError(f"{part}: a value does not fit: {str(error)[:200]}") from error
 
 
@@ -203,8 +234,11 @@ def _parse(part: str, text: str, environment: Environment) -> BoundTemplate:
     if text.count("{{") + text.count("{%") > MAX_TAGS:
         raise TemplateError(f"{part}: more than {MAX_TAGS} places in braces")
     try:
-        return environment.from_string(text)
+        read = environment.from_string(text)
     except LiquidError as error:
         raise TemplateError(f"{part}: {_message(error)}") from error
     except RecursionError as error:
         raise TemplateError(f"{part}: nested too deeply") from error
+    if isinstance(read, _Part):
+        read.weight = 1 + len(_WORK.findall(text))
+    return read

@@ -64,6 +64,11 @@ BOMBS = {
     "exponent": "{{ '1e999999999' | plus: 1 }}",
     "multiplying": "{{ 9 " + "| times: 999999999" * 50 + " }}",
     "date width": "{{ '2026-01-01' | date: '%999999999d' }}",
+    "date far away": "{{ '99999999999999999' | date: '%Y' }}",
+    "loops one after another": "{% for i in (1..1999) %}{% endfor %}" * 400,
+    "much in a loop": "{% for i in (1..1999) %}"
+    + "{% assign a = i | plus: 1 %}" * 900
+    + "{% endfor %}",
     "include": "{% include 'x' %}",
     "render": "{% render 'x' %}",
     "unescaped": "{{ 'x' | safe }}",
@@ -82,6 +87,16 @@ BOMBS = {
 def test_too_much_is_refused(html: str) -> None:
     with pytest.raises(TemplateError):
         render(html, s="y" * 40_000)
+
+
+def test_styles_beyond_bounds_are_refused() -> None:
+    html = "<style>" + "div p{color:red}" * 8000 + "</style>" + "<div><p>x</p>" * 8000
+    with pytest.raises(TemplateError, match="more styles"):
+        Templates().compiled(Source("s", html, inline_css=True)).render({})
+
+
+def test_a_long_loop_over_a_row_is_fine() -> None:
+    assert render("{% for i in (1..1900) %}<i>{{ i | plus: 1 }}{{ i }}</i>{% endfor %}").html
 
 
 def test_neither_html_nor_text() -> None:
