@@ -51,7 +51,7 @@ async def create_template(call: Call) -> Response:
 
 
 async def list_templates(call: Call) -> Response:
-    """GET /v1/templates: newest first, without what they say."""
+    """GET /v1/templates: newest first, without their bodies."""
     tenant_id, fields = call.tenant_id, filters.query_fields(call.request)
     page = read_page(fields)
     filters.finish(fields)
@@ -288,6 +288,7 @@ def _summary(template: TemplateRecord) -> dict[str, object]:
         "object": "template",
         "id": template.id,
         "name": template.name,
+        "subject": template.subject,
         "status": "draft" if template.published is None else "published",
         "version": template.latest,
         "published_version": template.published,

@@ -23,6 +23,7 @@ class TemplateRecord:
         id: "tpl_...".
         name: for people.
         latest: number of the newest version, from 1.
+        subject: of the newest version.
         published: of the one that mail is made of; None: none yet.
         created_at, updated_at: aware, UTC.
     """
@@ -31,6 +32,7 @@ class TemplateRecord:
     id: str
     name: str
     latest: int
+    subject: str
     published: int | None
     created_at: datetime
     updated_at: datetime
@@ -46,9 +48,10 @@ class Version:
 
 
 _SELECT = """
-SELECT t.id, t.name, (SELECT MAX(version) FROM template_versions v WHERE v.template_id = t.id),
-    t.published, t.created_at, t.updated_at
-FROM templates t WHERE t.tenant_id = ?
+SELECT t.id, t.name, v.version, v.subject, t.published, t.created_at, t.updated_at
+FROM templates t JOIN template_versions v ON v.template_id = t.id AND v.version =
+    (SELECT MAX(version) FROM template_versions WHERE template_id = t.id)
+WHERE t.tenant_id = ?
 """
 
 
@@ -158,12 +161,13 @@ def _write(
 
 
 def _record(row: tuple[Any, ...]) -> TemplateRecord:
-    number, name, latest, published, created_at, updated_at = row
+    number, name, latest, subject, published, created_at, updated_at = row
     return TemplateRecord(
         row=number,
         id=ids.numbered_id("tpl", created_at, number),
         name=name,
         latest=latest,
+        subject=subject,
         published=published,
         created_at=ids.moment(created_at),
         updated_at=ids.moment(updated_at),

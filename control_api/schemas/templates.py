@@ -38,6 +38,7 @@ _CONTENT: Mapping[str, Schema] = {
 _SUMMARY: Mapping[str, Schema] = {
     "id": identifier("tpl"),
     "name": text(),
+    "subject": text("Of that version."),
     "status": one_of(["draft", "published"], "`draft`: no version is published."),
     "version": number("The newest; in a template that is looked at, the one that is shown."),
     "published_version": or_null(number("The one that mail is made of.")),
@@ -47,6 +48,7 @@ _SUMMARY: Mapping[str, Schema] = {
 _EXAMPLE = {
     "id": "tpl_01KJMQ0R000000000000000001",
     "name": "Order",
+    "subject": "Your order {{ number }}",
     "status": "published",
     "version": 2,
     "published_version": 1,
@@ -59,14 +61,12 @@ COMPONENTS: Mapping[str, Schema] = {
         "template",
         {
             **_SUMMARY,
-            "subject": text(),
             "html": or_null(text()),
             "text": or_null(text("null: it is made of the HTML.")),
             "inline_css": flag(),
         },
         {
             **_EXAMPLE,
-            "subject": "Your order {{ number }}",
             "html": "<p>Dear {{ name | default: 'customer' }}, thank you.</p>",
             "text": None,
             "inline_css": False,

@@ -70,6 +70,7 @@ class TestMaking:
         ids = [(await make(api, name=name))["id"] for name in "abc"]
         first = (await api.client.get(f"{PATH}?limit=2")).json
         assert [one["id"] for one in first["data"]] == ids[:0:-1]
+        assert first["data"][0]["subject"] == ORDER["subject"]
         assert first["has_more"]
         rest = (await api.client.get(f"{PATH}?limit=2&after={ids[1]}")).json
         assert [one["id"] for one in rest["data"]] == ids[:1]

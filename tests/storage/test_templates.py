@@ -22,7 +22,7 @@ def test_versions_and_publishing(connection: Connection) -> None:
     assert templates.publish(connection, found, 2, now=NOW)
     found = templates.get(connection, 1, made)
     assert found is not None
-    assert (found.latest, found.published) == (2, 2)
+    assert (found.latest, found.subject, found.published) == (2, "b", 2)
     newest = templates.versions(connection, found.row, limit=9)
     assert [(one.number, one.source) for one in newest] == [(2, SECOND), (1, FIRST)]
     assert templates.version(connection, found.row, 3) is None
