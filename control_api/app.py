@@ -20,6 +20,8 @@ from starlette.routing import Route as StarletteRoute
 
 from control_api import (
     api_keys,
+    audiences,
+    contacts,
     docs_page,
     domains,
     egress_sources,
@@ -29,6 +31,7 @@ from control_api import (
     feedback,
     health,
     me,
+    memberships,
     metrics,
     openapi,
     queue,
@@ -71,6 +74,9 @@ _TABLE: tuple[Route, ...] = (
     *suppression_undo.ROUTES,
     *suppressions.ROUTES,
     *templates.ROUTES,
+    *contacts.ROUTES,
+    *audiences.ROUTES,
+    *memberships.ROUTES,
     *queue.ROUTES,
     *stats.ROUTES,
     *request_log.ROUTES,

@@ -20,6 +20,7 @@ from control_api.idempotency import REPLAYED
 from control_api.routes import Call, Route
 from control_api.schemas import (
     admin,
+    contacts,
     domains,
     email_shapes,
     emails,
@@ -38,7 +39,18 @@ PATH = "/v1/openapi.json"
 DOCUMENT = "openapi"
 """The name under which the application's state holds the document, as bytes."""
 
-_OTHERS = (domains, suppressions, templates, webhooks, feedback, queue, stats, keys, admin)
+_OTHERS = (
+    domains,
+    suppressions,
+    contacts,
+    templates,
+    webhooks,
+    feedback,
+    queue,
+    stats,
+    keys,
+    admin,
+)
 SPECS: Mapping[str, Spec] = {
     name: spec for area in (emails, *_OTHERS) for name, spec in area.SPECS.items()
 }
@@ -111,6 +123,8 @@ _IDEMPOTENCY_KEY = Parameter(
 )
 _PATH_PARAMETERS: Mapping[str, str] = {
     "id": "Its id.",
+    "contact": "Id or address of the contact.",
+    "tag": "Tag of the field.",
     "email": "The address, or the id of the suppression.",
     "event_id": "Id of the event.",
     "token": "From a link in an email.",

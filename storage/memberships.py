@@ -34,17 +34,18 @@ class MemberRecord:
     Attributes:
         row: the membership's row number; pages go by it.
         id: "mem_...".
-        contact_row, contact_id, email, name, properties: of the contact.
+        contact_row, contact_id, key, email, name, properties: of the contact.
         status: and status_at, since when (aware, UTC).
         values: tag of a field -> value.
         created_at: when the contact joined (aware, UTC).
-        audience_row: which audience.
+        audience_row, audience_id: which audience, "aud_...".
     """
 
     row: int
     id: str
     contact_row: int
     contact_id: str
+    key: str
     email: str
     name: str
     properties: Mapping[str, JsonValue]
@@ -53,6 +54,7 @@ class MemberRecord:
     created_at: datetime
     status_at: datetime
     audience_row: int
+    audience_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,11 @@ def add_all(
 
 _SELECT = """
 SELECT m.id, m.created_at, c.id, c.created_at, c.email, c.name, c.properties, m.status,
-    m.field_values, m.status_at, m.audience_id
-FROM memberships m CROSS JOIN contacts c ON c.id = m.contact_id
+    m.field_values, m.status_at, m.audience_id, a.created_at,
+    c.key
+FROM memberships m
+CROSS JOIN contacts c ON c.id = m.contact_id
+CROSS JOIN audiences a ON a.id = m.audience_id
 """
 
 
@@ -259,6 +264,7 @@ def _record(row: tuple[Any, ...]) -> MemberRecord:
         id=ids.numbered_id("mem", created_at, number),
         contact_row=contact,
         contact_id=ids.numbered_id("ct", contact_at, contact),
+        key=row[12],
         email=email,
         name=name,
         properties=cast("dict[str, JsonValue]", json_text.decode(properties)),
@@ -267,4 +273,5 @@ def _record(row: tuple[Any, ...]) -> MemberRecord:
         created_at=ids.moment(created_at),
         status_at=ids.moment(row[9]),
         audience_row=row[10],
+        audience_id=ids.numbered_id("aud", row[11], row[10]),
     )

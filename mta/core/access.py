@@ -24,6 +24,7 @@ AREAS: Mapping[str, tuple[str, ...]] = {
     "emails": ("send", "read"),
     "domains": ("read", "write"),
     "suppressions": ("read", "write"),
+    "contacts": ("read", "write"),
     "templates": ("read", "write"),
     "webhooks": ("read", "write"),
     "events": ("read",),

@@ -38,6 +38,8 @@ LISTENER = "https://127.0.0.1:8443"
 """Stands for the app's server in the examples; it is only looked up."""
 TEMPLATE = {"name": "order", "subject": "Order {{ number }}", "text": "Thank you."}
 OTHERWISE = {
+    "DELETE /v1/contacts/{id}/tags": (422, "no tag is named"),
+    "POST /v1/audiences/{id}/contacts/{contact}/subscribe": (409, "the address is suppressed"),
     "POST /v1/emails/{id}/retry": (409, "nothing of it has failed"),
     "POST /v1/batches/{id}/cancel": (409, "nothing of it waits: the address is suppressed"),
     "GET /u/{token}": (404, "a made-up token"),
@@ -120,6 +122,11 @@ class World:
             "suppressions": await self.client.post("/v1/suppressions", {"email": "x@example.net"}),
             "templates": await self.client.post("/v1/templates", TEMPLATE),
         }
+        person = {"email": "x@example.net"}
+        made["contacts"] = await self.client.post("/v1/contacts", person)
+        made["audiences"] = await self.client.post("/v1/audiences", {"name": "News"})
+        members = f"/v1/audiences/{made['audiences'].json['id']}/contacts"
+        assert (await self.client.post(members, person)).status == 200
         batch = [EMAIL | {"to": "x@example.net"}]
         made["batches"] = await self.client.post("/v1/emails/batch", batch)
         assert all(one.status == 200 for one in made.values()), made
@@ -136,6 +143,8 @@ class World:
             "event_id": self.event_id,
             "token": "x" * 40,
             "target": "x",
+            "contact": "x@example.net",
+            "tag": "FNAME",
         }
         return route.path.format(email="x@example.net", **values)
 
@@ -228,7 +237,7 @@ async def test_examples_work_and_answers_are_as_described(world: World, route: R
 
 @pytest.mark.parametrize("route", [one for one in ROUTES if "{id}" in one.path], ids=name)
 async def test_errors_are_as_described(world: World, route: Route) -> None:
-    target = route.path.format(id="no-such", event_id="no-such")
+    target = route.path.format(id="no-such", event_id="no-such", contact="no-such", tag="no-such")
     example = next(iter(route.spec.examples.values()), None)
     body = b"" if example is None else json.dumps(example).encode()
     reply = await world.client.request(route.method, target, body=body)
