@@ -53,6 +53,7 @@ bench-full: install ## the same, medians of three, and what a long queue, lists 
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.backlog
 	$(BIN)/python -m benchmarks.lists
+	$(BIN)/python -m benchmarks.contacts
 	$(BIN)/python -m benchmarks.webhooks
 
 eval: install ## score the reading of bounces and replies, also of a corpus (MTA_CORPUS=DIR)

@@ -100,11 +100,11 @@ RETURNING key, id
 """
 _UPDATE = """
 UPDATE contacts SET
-    name = CASE WHEN given.value ->> 2 = '' THEN name ELSE given.value ->> 2 END,
-    properties = json_patch(properties, given.value ->> 3),
-    updated_at = ?2
-FROM json_each(?3) AS given
-WHERE contacts.tenant_id = ?1 AND contacts.key = given.value ->> 0
+    name = CASE WHEN given.value ->> 1 = '' THEN name ELSE given.value ->> 1 END,
+    properties = json_patch(properties, given.value ->> 2),
+    updated_at = ?
+FROM json_each(?) AS given
+WHERE contacts.id = given.value ->> 0
 """
 _ADD_TAGS = """
 INSERT OR IGNORE INTO contact_tags (tenant_id, tag, contact_id)
@@ -137,7 +137,8 @@ def upsert_all(
     touched = fresh
     if overwrite and known:
         old = [one for key, one in by_key.items() if key in known]
-        connection.execute(_UPDATE, (tenant_id, now_ms, _given(old)))
+        changes = [(known[one.key], one.name, _json(one.properties)) for one in old]
+        connection.execute(_UPDATE, (now_ms, given(changes)))
         touched = [*fresh, *old]
     rows = known | added
     tags = [(tag, rows[one.key]) for one in touched for tag in one.tags]
@@ -147,12 +148,11 @@ def upsert_all(
 
 
 def _given(contacts: Sequence[NewContact]) -> str:
-    return given(
-        [
-            (one.key, one.email, one.name, json_text.encode(one.properties).decode())
-            for one in contacts
-        ]
-    )
+    return given([(one.key, one.email, one.name, _json(one.properties)) for one in contacts])
+
+
+def _json(properties: Mapping[str, JsonValue]) -> str:
+    return json_text.encode(properties).decode()
 
 
 _SELECT = """
@@ -260,7 +260,7 @@ def change(
     connection.execute(
         "UPDATE contacts SET name = COALESCE(?, name), properties = json_patch(properties, ?),"
         " updated_at = ? WHERE id = ?",
-        (name, json_text.encode(properties).decode(), ids.milliseconds(now), contact.row),
+        (name, _json(properties), ids.milliseconds(now), contact.row),
     )
 
 

@@ -197,10 +197,18 @@ def remove_some(connection: Connection, audience_row: int, *, limit: int) -> int
 
 
 _FOLLOW = """
-UPDATE memberships SET status = given.value ->> 1, status_at = ?2
-FROM json_each(?3) AS given CROSS JOIN contacts c ON c.tenant_id = ?1 AND c.key = given.value ->> 0
-WHERE memberships.contact_id = c.id AND memberships.status IN ('unconfirmed', 'subscribed')
+UPDATE memberships SET status = ended.status, status_at = ?2
+FROM (
+    SELECT m.id AS id, given.value ->> 1 AS status
+    FROM json_each(?3) AS given
+    CROSS JOIN contacts c ON c.tenant_id = ?1 AND c.key = given.value ->> 0
+    CROSS JOIN memberships m ON m.contact_id = c.id
+    WHERE m.status IN ('unconfirmed', 'subscribed') AND COALESCE(m.audience_id = ?4, TRUE)
+    LIMIT -1
+) AS ended
+WHERE memberships.id = ended.id
 """
+"""LIMIT keeps the planner from merging the two, after which it would look at all memberships."""
 
 
 def follow(
@@ -225,10 +233,7 @@ def follow(
     if not suppressed or (scope and audience is None):
         return
     rows = [(key, status_of_suppression(reason).value) for key, reason in suppressed]
-    sql, values = _FOLLOW, [tenant_id, now_ms, given(rows)]
-    if audience is not None:
-        sql, values = f"{_FOLLOW} AND memberships.audience_id = ?4", [*values, audience]
-    connection.execute(sql, values)
+    connection.execute(_FOLLOW, (tenant_id, now_ms, given(rows), audience))
 
 
 def undo_unsubscription(

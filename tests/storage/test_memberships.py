@@ -235,3 +235,30 @@ def test_audiences_are_listed_changed_and_deleted(connection: Connection) -> Non
     assert [memberships.remove_some(connection, made[0].row, limit=2) for _ in "xx"] == [2, 0]
     audiences.delete(connection, made[0])
     assert audiences.get(connection, TENANT, made[0].id) is None
+
+
+def test_nothing_looks_at_all_rows(connection: Connection) -> None:
+    list_, [row] = audience(connection), put(connection, "ant")
+    join(connection, list_, Status.SUBSCRIBED, row)
+    seen: list[str] = []
+    connection.set_trace_callback(seen.append)
+    address = "ant@example.net"
+    memberships.follow(connection, TENANT, [(address, "bounce")], scope="", now_ms=5)
+    memberships.undo_unsubscription(connection, TENANT, address, suppressed_at_ms=5, now_ms=6)
+    put(connection, "ant", name="Ant")
+    memberships.members_after(connection, list_.row, 0, 9, MemberFilter(Status.SUBSCRIBED, "t"))
+    memberships.members_before(connection, list_.row, 9, 9)
+    memberships.count(connection, list_.row)
+    memberships.of_contact(connection, row)
+    memberships.remove_some(connection, list_.row, limit=1)
+    connection.set_trace_callback(None)
+    plans = [
+        step[3]
+        for sql in seen
+        if not sql.startswith("--")
+        for step in connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+    ]
+    tables = ("contacts", "memberships", "c", "m", "a")
+    assert not [one for one in plans if one in {f"SCAN {name}" for name in tables}], plans
+    assert not [one for one in plans if "contacts_by_tenant" in one], plans
+    assert len(seen) > 7
