@@ -145,7 +145,7 @@ def test_null_is_left_out() -> None:
         ({"tenant_id": 2}, [("tenant_id", "unknown_field")]),
         ({"html_body": "x"}, [("html_body", "unknown_field")]),
         ({"\x1b[31m": 1}, [("?[31m", "unknown_field")]),
-        ({"template": {"id": "tpl_1"}}, [("template", "unknown_field")]),
+        ({"template": {"id": "tpl_1"}}, [("text", "conflict")]),
     ],
 )  # fmt: skip
 def test_j10_wrong_fields_are_named(
