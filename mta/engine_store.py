@@ -93,6 +93,11 @@ class EngineStore:
         """Return what was added or changed since then."""
         return await self._read(lambda connection: _news(connection, since))
 
+    async def after_set_back(self, now: datetime) -> News:
+        """See to new mail that is due later than now because the clock was set back."""
+        await self._write(lambda connection: queue.hasten_new(connection, now))
+        return await self._read(_schedule)
+
     async def claim(self, requests: Sequence[ClaimRequest], now: datetime) -> Claim:
         """Claim due entries for this process."""
         owner = self._owner

@@ -9,6 +9,7 @@ room for: a dead or slow site with a million entries costs the others nothing.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -37,6 +38,8 @@ ROUTE_FRESH = 5.0
 MAX_ROUTES = 20_000
 FOREIGN_FOR = 300.0
 """Seconds for which a domain of another process is believed to stay so: MX records change."""
+SET_BACK = 1.0
+"""Seconds by which the clock is set back at once, rather than slowed down."""
 MAX_SLEEP = 30.0
 """Seconds after which due times are compared with the clock again: it may have been set."""
 
@@ -95,6 +98,7 @@ class Scheduler:
         self._marks: Marks
         self._is_kicked = False
         self._is_stopping = False
+        self._ahead = -math.inf
 
     def kick(self) -> None:
         """Look into storage again soon: entries or directives were added."""
@@ -111,6 +115,8 @@ class Scheduler:
         async with asyncio.TaskGroup() as self._tasks:
             self._learn(await self._store.begin(self._tools.now()))
             while not self._is_stopping:
+                if self._was_set_back():
+                    self._learn(await self._store.after_set_back(self._tools.now()))
                 if self._is_kicked:
                     self._is_kicked = False
                     self._learn(await self._store.news(self._marks))
@@ -123,6 +129,12 @@ class Scheduler:
         self._marks = news.marks
         for each in news.due:
             self._timetable.note(each.domain, each.due_at)
+
+    def _was_set_back(self) -> bool:
+        """Tell whether the wall clock was set back since this was last asked."""
+        ahead = self._tools.now().timestamp() - asyncio.get_running_loop().time()
+        lost, self._ahead = self._ahead - ahead, ahead
+        return lost > SET_BACK
 
     async def _sleep(self) -> None:
         """Wait until the first domain is due, or something changes."""

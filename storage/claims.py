@@ -151,6 +151,18 @@ def new_since(connection: Connection, after_id: int) -> tuple[list[DomainDue], i
     return waiting, max((newest for _, _, newest in rows), default=after_id)
 
 
+def hasten_new(connection: Connection, now: datetime) -> int:
+    """Make new mail due now that is due later; return how much of it there was (a write).
+
+    It was accepted before the clock was set back. What was scheduled, or was tried before, keeps
+    its time. Reads all that waits.
+    """
+    at = ids.milliseconds(now)
+    return connection.execute(
+        "UPDATE entries SET due_at = ? WHERE state = 0 AND due_at > ? AND why = 'new'", (at, at)
+    ).rowcount
+
+
 _NEXT_DUE = "SELECT MIN(due_at) FROM entries WHERE state = 0 AND domain = ? AND priority = ?"
 
 

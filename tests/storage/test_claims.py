@@ -174,3 +174,10 @@ def test_a_claim_tells_when_keys_have_changed(connection: Connection) -> None:
         connection, tenant_id=1, domain_id="dom_1", name="sender.example", keys=[], now=NOW
     )
     assert queue.claim(connection, [], now=NOW, owner="me").keys_version == 1
+
+
+def test_new_mail_of_a_wrong_clock_is_due_at_once(connection: Connection) -> None:
+    accept(connection, "ant@example.net", at=NOW + timedelta(days=1))
+    accept(connection, "bee@example.net", send_at=NOW + timedelta(days=2))
+    assert queue.hasten_new(connection, NOW) == 1
+    assert [one.recipient for one in builders.claim(connection)] == ["ant@example.net"]

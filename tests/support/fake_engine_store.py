@@ -113,6 +113,13 @@ class FakeEngineStore:
             new += self._by_domain[domain]
         return News(self._due(new), self._marks())
 
+    async def after_set_back(self, now: datetime) -> News:
+        self._called("after_set_back")
+        for row in self.rows.values():
+            if row.state == "waiting" and row.why is Why.NEW:
+                row.due_at = min(row.due_at, now)
+        return News(self._due(self.rows.values()), self._marks())
+
     async def claim(self, requests: Sequence[ClaimRequest], now: datetime) -> Claim:
         self._called("claim")
         assert len({request.domain for request in requests}) == len(requests)
