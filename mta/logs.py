@@ -1,32 +1,21 @@
 """Log lines of the service: plain for people, JSON for machines; one line each, never more.
 
-Lines are written by a thread of their own, so that a full disk or a blocked pipe below the log
-never holds up mail; when the thread cannot keep up, lines are dropped and their number is logged.
-Recipient addresses are logged as their domain only, except at debug level.
+Recipient addresses are logged as their domain only, except at debug level. Not here: how lines are
+written without holding up anybody (log_output.py).
 """
 
 from __future__ import annotations
 
 import logging
-import logging.handlers
-import queue
-import select
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from functools import lru_cache
+from typing import Literal
 
 from mta.core.json_text import encode
-
-MAX_WAITING = 10_000
-"""Lines that may wait for the writing thread; at some 200 bytes each, 2 MB."""
-
-LAST_WORDS = 2.0
-"""Seconds at the end for what waits, where nobody reads."""
-PIECE = 1024
-"""Characters written at once: no more octets than a pipe that is ready takes (PIPE_BUF)."""
+from mta.log_output import LogOutput
 
 _EVENTS = logging.getLogger("mta.event")
 
@@ -38,8 +27,10 @@ def log_event(kind: str, **fields: object) -> None:
     "") are left out of the line.
     """
     if _EVENTS.isEnabledFor(logging.INFO):
+        record = logging.LogRecord(_EVENTS.name, logging.INFO, __file__, 0, kind, None, None)
         kept = {name: value for name, value in fields.items() if value not in (None, "")}
-        _EVENTS.info(kind, extra={"fields": kept})
+        record.__dict__["fields"] = kept
+        _EVENTS.handle(record)
 
 
 @contextmanager
@@ -54,107 +45,20 @@ def logging_to_stderr(
         in_thread: whether a thread of its own writes, so that nobody waits for a slow reader; a
             process that forks has none.
     """
-    stream = _PatientStream(sys.stderr)
-    output = logging.StreamHandler(stream)
+    output = LogOutput(sys.stderr, in_thread=in_thread)
     output.setFormatter(_JsonFormatter() if style == "json" else _PlainFormatter())
     root = logging.getLogger()
     before = root.level
     root.setLevel(level.upper())
-    entrance: logging.Handler = output
-    listener: logging.handlers.QueueListener | None = None
-    if in_thread:
-        waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING)
-        entrance = _DroppingQueueHandler(waiting)
-        listener = _Listener(waiting, output)
-    root.addHandler(entrance)
+    root.addHandler(output)
     for noisy in ("mail.log", "uvicorn", "aiosmtplib", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-    if listener:
-        listener.start()
     try:
         yield
     finally:
-        root.removeHandler(entrance)
+        root.removeHandler(output)
         root.setLevel(before)
-        if listener:
-            stream.end_within(LAST_WORDS)
-            listener.stop()
-
-
-class _PatientStream:
-    """A stream whose reader is waited for, until the end of the service is not to wait any more."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._gives_up_at = float("inf")
-        self._poll: select.poll | None = None
-        try:
-            descriptor = stream.fileno()
-        except OSError:  # not a file: writing never waits
-            return
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
-
-    def end_within(self, seconds: float) -> None:
-        """From then on drop what cannot be written at once."""
-        self._gives_up_at = time.monotonic() + seconds
-
-    def write(self, text: str) -> None:
-        """Write text, or drop it."""
-        for start in range(0, len(text), PIECE):
-            if self._takes_more():
-                self._stream.write(text[start : start + PIECE])
-                self._stream.flush()
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def _takes_more(self) -> bool:
-        if self._poll is None:
-            return True
-        while time.monotonic() < self._gives_up_at:
-            if self._poll.poll(100):
-                return True
-        return bool(self._poll.poll(0))
-
-
-class _Listener(logging.handlers.QueueListener):
-    """The writing thread."""
-
-    queue: queue.Queue[logging.LogRecord | None]
-
-    def enqueue_sentinel(self) -> None:
-        """Tell it to end, after what waits; a full queue gets room soon, if only by dropping."""
-        self.queue.put(None)
-
-
-class _DroppingQueueHandler(logging.handlers.QueueHandler):
-    """Hands records to the writing thread; drops and counts them when it is too far behind."""
-
-    def __init__(self, waiting: queue.Queue[logging.LogRecord]) -> None:
-        super().__init__(waiting)
-        self._dropped = 0
-
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Keep the record as it is: both ends are in one process."""
-        return record
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Put the record in the queue without ever waiting."""
-        try:
-            if self._dropped:
-                self._report_dropped(record)
-            self.queue.put_nowait(record)
-        except queue.Full:
-            self._dropped += 1
-
-    def _report_dropped(self, like: logging.LogRecord) -> None:
-        text = f"{self._dropped} log lines were dropped: the log output could not keep up"
-        notice = logging.LogRecord(
-            "mta.logs", logging.WARNING, like.pathname, like.lineno, text, None, None
-        )
-        self.queue.put_nowait(notice)
-        self._dropped = 0
+        output.end()
 
 
 class _PlainFormatter(logging.Formatter):
@@ -190,8 +94,14 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _timestamp(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole, part = divmod(record.created, 1)
+    return f"{_second(int(whole))}.{int(part * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    """Return a moment as text, once for all lines of a second."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _plain(value: object) -> str:
@@ -205,6 +115,8 @@ def _json_value(value: object) -> object:
 
 def _one_line(text: str) -> str:
     """Escape whatever could start a new line or move a terminal's cursor."""
+    if text.isprintable():
+        return text
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_a_traceback_is_readable_in_plain_and_one_field_in_json(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for style in ("plain", "json"):
-        with logging_to_stderr(style=style, level="info"):  # type: ignore[arg-type]
+        with logging_to_stderr(style=style, level="info"):
             try:
                 int("bad\nvalue")
             except ValueError:
@@ -71,13 +72,36 @@ def test_a_traceback_is_readable_in_plain_and_one_field_in_json(
 
 
 def test_b03_a_log_that_cannot_be_written_does_not_reach_the_caller(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "log").open("w") as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        with logging_to_stderr(style="plain", level="info", in_thread=False):
+            writable = os.dup(log.fileno())
+            with Path("/dev/full").open("w") as full:
+                os.dup2(full.fileno(), log.fileno())
+            for _ in range(10):
+                log_event("queued", email="em_1")
+            os.dup2(writable, log.fileno())
+            os.close(writable)
+            log_event("queued", email="em_2")
+        monkeypatch.undo()
+    notice, line = (tmp_path / "log").read_text().splitlines()
+    assert "10 log lines were dropped" in notice
+    assert line.endswith("email=em_2")
+
+
+def test_lines_of_a_busy_moment_are_written_whole_and_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails, which is the point
-    monkeypatch.setattr(sys, "stderr", full)
-    with logging_to_stderr(style="plain", level="info"):
-        for _ in range(10):
-            log_event("queued", email="em_1")
-    monkeypatch.undo()
-    with pytest.raises(OSError, match="No space left"):
-        full.close()
+    reading, writing = os.pipe()
+    with open(writing, "w") as log, open(reading) as back:  # noqa: PTH123 - descriptors
+        monkeypatch.setattr(sys, "stderr", log)
+        with logging_to_stderr(style="plain", level="info"):
+            for number in range(200):
+                log_event("queued", email=f"em_{number}")
+        log.close()
+        assert [line.rpartition("_")[2] for line in back.read().splitlines()] == [
+            str(number) for number in range(200)
+        ]
+        monkeypatch.undo()
