@@ -48,6 +48,10 @@ _DOMAIN: Mapping[str, JsonValue] = {
     "id": "dom_01KJMQ0R00000000000000000D",
     "name": "example.com",
 }
+_CONTACT: Mapping[str, JsonValue] = {
+    "contact": {"id": "ct_01KJMQ0R00000000000000000C", "email": "ant@example.net"},
+}
+_AUDIENCE: Mapping[str, JsonValue] = {"audience_id": "aud_01KJMQ0R00000000000000000A"}
 _RECORD: Mapping[str, JsonValue] = {
     "record": "SPF",
     "type": "TXT",
@@ -179,6 +183,53 @@ TYPES: tuple[EventType, ...] = (
         EventKind.SUPPRESSION_REMOVED,
         "Mail to an address is sent again. Not told where many were removed together.",
         {"email": "ant@example.net", "reason": "bounce"},
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.CONTACT_CREATED,
+        "A contact is new. Like all of contacts, not told of each row of an import.",
+        _CONTACT,
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.CONTACT_UPDATED,
+        "Name, properties or values of a contact changed, or tags were taken off.",
+        _CONTACT,
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.CONTACT_DELETED,
+        "A contact and its memberships are gone.",
+        _CONTACT,
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.CONTACT_SUBSCRIBED,
+        "A contact gets the mail of an audience from now on: joined, confirmed, or came back.",
+        {**_CONTACT, **_AUDIENCE},
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.CONTACT_UNSUBSCRIBED,
+        "A contact wants no more mail of an audience.",
+        {**_CONTACT, **_AUDIENCE},
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.CONTACT_TAGGED,
+        "A contact got tags that it did not have.",
+        {**_CONTACT, "tags": ["vip"]},
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.IMPORT_COMPLETED,
+        "An import has ended; this is told instead of an event for each of its rows.",
+        {
+            "id": "imp_01KJMQ0R000000000000000001",
+            **_AUDIENCE,
+            "status": "completed",
+            "counts": {"received": 3, "inserted": 1, "updated": 1, "skipped": 0, "failed": 1},
+        },
         is_mail=False,
     ),
     EventType(

@@ -27,6 +27,13 @@ STYLES: Mapping[EventKind, str] = {
     EventKind.CLICKED: "good",
     EventKind.SUPPRESSION_ADDED: "quiet",
     EventKind.SUPPRESSION_REMOVED: "quiet",
+    EventKind.CONTACT_CREATED: "good",
+    EventKind.CONTACT_UPDATED: "quiet",
+    EventKind.CONTACT_DELETED: "quiet",
+    EventKind.CONTACT_SUBSCRIBED: "good",
+    EventKind.CONTACT_UNSUBSCRIBED: "quiet",
+    EventKind.CONTACT_TAGGED: "quiet",
+    EventKind.IMPORT_COMPLETED: "good",
 }
 _KIND_WIDTH = max(len(kind.value) for kind in EventKind if "_" not in kind.value)
 """That of mail; the few others stand out."""

@@ -13,7 +13,7 @@ from datetime import datetime
 
 
 class EventKind(enum.Enum):
-    """What happened to a queue entry (one recipient of one message), or to a domain."""
+    """What happened to a queue entry (one recipient of one message), a domain, a contact, ..."""
 
     QUEUED = "queued"
     """Accepted and committed, or to be tried again at its sender's wish (data.retried); the engine
@@ -21,7 +21,8 @@ class EventKind(enum.Enum):
     SCHEDULED = "scheduled"
     """Queued for a later time, data.send_at; or it was, and its sender has changed that time."""
     DEFERRED = "deferred"
-    """An attempt failed for now; another follows at `due_at`."""
+    """An attempt failed for now; another follows at `due_at`. Or, with `why` "damaged", what is
+    stored of it is damaged: it is held until an operator has looked."""
     DELIVERED = "delivered"
     """The next hop answered 2yz to the final dot. Not: a person has read it."""
     BOUNCED = "bounced"
@@ -52,6 +53,21 @@ class EventKind(enum.Enum):
     """Mail to an address, data.email, is no longer sent. Not told of each row of an import."""
     SUPPRESSION_REMOVED = "suppression_removed"
     """Mail to an address is sent again. Not told where many were removed together."""
+    CONTACT_CREATED = "contact_created"
+    """A contact is new: data.contact with `id` and `email`; data.audience_id when it joined one at
+    the same time. Like all of contacts, not told of each row of an import."""
+    CONTACT_UPDATED = "contact_updated"
+    """Name or properties changed, or tags were taken off; with data.audience_id, values there."""
+    CONTACT_DELETED = "contact_deleted"
+    """A contact and its memberships are gone; earlier events no longer name its address."""
+    CONTACT_SUBSCRIBED = "contact_subscribed"
+    """A contact gets the mail of data.audience_id from now on: joined, confirmed, or came back."""
+    CONTACT_UNSUBSCRIBED = "contact_unsubscribed"
+    """A contact wants no more mail of data.audience_id."""
+    CONTACT_TAGGED = "contact_tagged"
+    """A contact got tags that it did not have, data.tags; also when it is new."""
+    IMPORT_COMPLETED = "import_completed"
+    """An import has ended: data.id, data.status, data.counts; instead of an event for each row."""
 
     @property
     def webhook_type(self) -> str:
@@ -78,6 +94,13 @@ _WEBHOOK_TYPES: Mapping[EventKind, str] = {
     EventKind.WEBHOOK_DISABLED: "webhook.disabled",
     EventKind.SUPPRESSION_ADDED: "suppression.added",
     EventKind.SUPPRESSION_REMOVED: "suppression.removed",
+    EventKind.CONTACT_CREATED: "contact.created",
+    EventKind.CONTACT_UPDATED: "contact.updated",
+    EventKind.CONTACT_DELETED: "contact.deleted",
+    EventKind.CONTACT_SUBSCRIBED: "contact.subscribed",
+    EventKind.CONTACT_UNSUBSCRIBED: "contact.unsubscribed",
+    EventKind.CONTACT_TAGGED: "contact.tagged",
+    EventKind.IMPORT_COMPLETED: "import.completed",
 }
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]

@@ -9,6 +9,8 @@ def test_every_kind_has_its_own_webhook_type() -> None:
     assert {name.partition(".")[0] for name in types} == {
         "email",
         "domain",
+        "contact",
+        "import",
         "suppression",
         "webhook",
     }
