@@ -93,7 +93,7 @@ async def list_keys(call: Call) -> Response:
     if page.after:
         found = found[ids.index(page.after) + 1 :] if page.after in ids else []
     if page.before:
-        found = found[: ids.index(page.before)][-page.reach :] if page.before in ids else []
+        found = found[: ids.index(page.before)][-page.reach_skipped :] if page.before in ids else []
     return json_response(page.render(found[: page.reach], as_json))
 
 

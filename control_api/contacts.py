@@ -183,11 +183,12 @@ async def list_contacts(call: Call) -> Response:
             connection,
             tenant_id,
             wanted,
-            limit=page.reach,
+            limit=page.reach_skipped,
             after=page.after,
             before=page.before,
+            skip=page.skip,
         )
-        rendered = page.render(found, contact_json)
+        rendered = page.render(found, contact_json, skipped=page.skip)
         if with_total:
             rendered["total"] = contacts.count(connection, tenant_id, wanted)
         return rendered

@@ -58,8 +58,8 @@ async def _list(
     found = await call.services.database.read(look_up)
     if found is None:
         raise ApiError(NOT_FOUND)
-    shown = found[: page.limit]
-    go_on = shown[-1].id if len(found) > page.limit else ""
+    shown = found[page.skip : page.skip + page.limit]
+    go_on = shown[-1].id if shown and len(found) == page.reach else ""
     return json_response(render_walk(list(filter(is_meant, shown)), serialize, go_on=go_on))
 
 

@@ -98,6 +98,7 @@ def _look_up(
         limit=page.limit,
         after=page.after,
         before=page.before,
+        skip=page.skip,
     )
     if not query.wants_total:
         return found, None

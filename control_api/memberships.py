@@ -19,7 +19,7 @@ from control_api.contacts import find as find_contact
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, read_json
 from control_api.idempotency import Written, once
-from control_api.paging import Page, read_page
+from control_api.paging import Page, read_page, wants_total
 from control_api.routes import Call, Route, json_response
 from mta.core import ids
 from mta.core.contact import Status
@@ -113,15 +113,19 @@ def _shown(connection: Connection, audience: AudienceRecord, row: int) -> dict[s
 async def list_members(call: Call) -> Response:
     """GET /v1/audiences/{id}/contacts: who joined last comes first."""
     fields = filters.query_fields(call.request)
-    page, status, tag = read_page(fields), read_status(fields), fields.text("tag", MAX_TAG)
+    page, with_total = read_page(fields), wants_total(fields)
+    wanted = MemberFilter(read_status(fields), fields.text("tag", MAX_TAG))
     filters.finish(fields)
 
     def look(connection: Connection) -> dict[str, object] | Problem:
         audience = find_audience(connection, call)
         if audience is None:
             return NOT_FOUND
-        found = _page(connection, audience.row, page, MemberFilter(status, tag))
-        return page.render(found, member_json)
+        found = _page(connection, audience.row, page, wanted)
+        rendered = page.render(found, member_json, skipped=page.skip)
+        if with_total:
+            rendered["total"] = memberships.total(connection, audience.row, wanted)
+        return rendered
 
     return answer(await call.services.database.read(look))
 
@@ -132,9 +136,14 @@ def _page(
     cursor = ids.number_of(page.after or page.before, "mem")
     if page.before:
         after = _LAST if cursor is None else cursor
-        return memberships.members_after(connection, audience_row, after, page.reach, wanted)[::-1]
+        found = memberships.members_after(
+            connection, audience_row, after, page.reach_skipped, wanted
+        )
+        return found[::-1]
     before = cursor if cursor is not None else 0 if page.after else _LAST
-    return memberships.members_before(connection, audience_row, before, page.reach, wanted)
+    return memberships.members_before(
+        connection, audience_row, before, page.reach_skipped, wanted, skip=page.skip
+    )
 
 
 Change = Callable[[Connection, AudienceRecord, MemberRecord], Problem | None]

@@ -30,10 +30,16 @@ async def list_requests(call: Call) -> Response:
     filters.finish(fields)
     found = await call.services.database.read(
         lambda db: request_log.list_(
-            db, tenant_id, wanted, limit=page.reach, after=page.after, before=page.before
+            db,
+            tenant_id,
+            wanted,
+            limit=page.reach_skipped,
+            after=page.after,
+            before=page.before,
+            skip=page.skip,
         )
     )
-    return json_response(page.render(found, _as_json))
+    return json_response(page.render(found, _as_json, skipped=page.skip))
 
 
 def _as_json(request: LoggedRequest) -> dict[str, object]:

@@ -82,11 +82,12 @@ async def list_suppressions(call: Call) -> Response:
             tenant_id,
             wanted,
             now=now,
-            limit=page.reach,
+            limit=page.reach_skipped,
             after=page.after,
             before=page.before,
+            skip=page.skip,
         )
-        rendered = page.render(found, _as_json)
+        rendered = page.render(found, _as_json, skipped=page.skip)
         if with_total:
             rendered["total"] = suppressions.count(connection, tenant_id, wanted, now=now)
         return rendered

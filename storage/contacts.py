@@ -185,7 +185,7 @@ def get_rows(
     return found
 
 
-def list_(
+def list_(  # noqa: PLR0913 - the parameters of every list
     connection: Connection,
     tenant_id: int,
     filters: ContactFilter = ContactFilter(),
@@ -193,6 +193,7 @@ def list_(
     limit: int,
     after: str = "",
     before: str = "",
+    skip: int = 0,
 ) -> list[ContactRecord]:
     """Return contacts, newest first.
 
@@ -205,6 +206,7 @@ def list_(
         limit: at most so many.
         after: go on after the one with this id, to older ones.
         before: instead, those just before this one, newer ones. Another kind of id gives none.
+        skip: leave out so many at the start.
     """
     source, column, where, values = _source(tenant_id, filters)
     cursor = ids.number_of(after or before, "ct")
@@ -213,7 +215,8 @@ def list_(
         values.append((0 if after else 2**63 - 1) if cursor is None else cursor)
     direction = "ASC" if before and not after else "DESC"
     rows = connection.execute(
-        f"{_SELECT}{source} WHERE {where} ORDER BY {column} {direction} LIMIT ?", (*values, limit)
+        f"{_SELECT}{source} WHERE {where} ORDER BY {column} {direction} LIMIT ? OFFSET ?",
+        (*values, limit, skip),
     ).fetchall()
     return [record(row) for row in (rows if direction == "DESC" else reversed(rows))]
 

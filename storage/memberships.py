@@ -102,6 +102,8 @@ CROSS JOIN contacts c ON c.id = m.contact_id
 CROSS JOIN audiences a ON a.id = m.audience_id
 """
 
+_COUNT = "SELECT COUNT(*) FROM memberships m CROSS JOIN contacts c ON c.id = m.contact_id"
+
 
 def members_after(
     connection: Connection,
@@ -128,14 +130,26 @@ def members_before(
     before_row: int,
     limit: int,
     filters: MemberFilter = MemberFilter(),
+    *,
+    skip: int = 0,
 ) -> list[MemberRecord]:
-    """Return members, those who joined last first, of those before a membership's row number."""
+    """Return members, those who joined last first, of those before a membership's row number.
+
+    So many as `skip` says are left out at the start.
+    """
     where, values = _conditions(audience_row, filters)
     rows = connection.execute(
-        f"{_SELECT} WHERE {where} AND m.id < ? ORDER BY m.id DESC LIMIT ?",
-        (*values, before_row, limit),
+        f"{_SELECT} WHERE {where} AND m.id < ? ORDER BY m.id DESC LIMIT ? OFFSET ?",
+        (*values, before_row, limit, skip),
     )
     return [_record(row) for row in rows]
+
+
+def total(connection: Connection, audience_row: int, filters: MemberFilter = MemberFilter()) -> int:
+    """Return how many members the filter means; looks at each of them."""
+    where, values = _conditions(audience_row, filters)
+    rows = connection.execute(f"{_COUNT} WHERE {where}", values)
+    return int(rows.fetchone()[0])
 
 
 def get(connection: Connection, audience_row: int, contact_row: int) -> MemberRecord | None:

@@ -76,7 +76,7 @@ class Total:
     is_exact: bool
 
 
-def page(
+def page(  # noqa: PLR0913 - the parameters of every list
     connection: Connection,
     tenant_id: int,
     filters: EmailFilter = EmailFilter(),
@@ -84,6 +84,7 @@ def page(
     limit: int,
     after: str = "",
     before: str = "",
+    skip: int = 0,
 ) -> EmailPage:
     """Return a page of a tenant's messages.
 
@@ -94,6 +95,8 @@ def page(
         limit: at most so many.
         after: go on after the message with this "em_..." id, to older ones.
         before: instead, those just before this one, newer ones. An unknown id gives none.
+        skip: leave out so many at the start; where each message must be looked at, only what is
+            among the first WINDOW can be reached so.
     """
     walk = _walk(connection, tenant_id, filters)
     walk.is_back = bool(before and not after)
@@ -103,7 +106,7 @@ def page(
             return EmailPage((), "")
         walk.start_beyond(connection, found[0])
     bound = walk.bound_to(connection, WINDOW) if walk.checks else None
-    rows = walk.rows(connection, limit + 1)
+    rows = walk.rows(connection, limit + 1, skip)
     shown = rows[:limit]
     emails = messages.by_rows(connection, shown)
     last = shown[-1] if len(rows) > limit else bound
@@ -163,12 +166,11 @@ class _Walk:
         self._compare("<=" if self.is_back else ">=", last)
         return int(last[-1])
 
-    def rows(self, connection: Connection, limit: int) -> list[int]:
-        """Return the row ids of the first messages on the way."""
+    def rows(self, connection: Connection, limit: int, skip: int) -> list[int]:
+        """Return the row ids of the first messages on the way, without those to skip."""
         sql, values = self._select()
-        return [
-            row for (row,) in connection.execute(f"{sql} {self._order} LIMIT ?", (*values, limit))
-        ]
+        found = connection.execute(f"{sql} {self._order} LIMIT ? OFFSET ?", (*values, limit, skip))
+        return [row for (row,) in found]
 
     def count(self, connection: Connection) -> int:
         """Return how many messages are on the way."""

@@ -76,7 +76,7 @@ def append(connection: Connection, requests: Sequence[LoggedRequest], *, room: i
     )
 
 
-def list_(
+def list_(  # noqa: PLR0913 - the parameters of every list
     connection: Connection,
     tenant_id: int,
     filters: RequestFilter = RequestFilter(),
@@ -84,6 +84,7 @@ def list_(
     limit: int,
     after: str = "",
     before: str = "",
+    skip: int = 0,
 ) -> list[LoggedRequest]:
     """Return a tenant's requests, newest first.
 
@@ -94,6 +95,7 @@ def list_(
         limit: at most so many.
         after: go on after the one with this "log_..." id, to older ones.
         before: instead, those just before this one, newer ones. Another kind of id gives none.
+        skip: leave out so many at the start.
     """
     conditions: dict[str, object] = {"tenant_id = ?": tenant_id, **_conditions(filters)}
     if after or before:
@@ -104,8 +106,8 @@ def list_(
     rows = connection.execute(
         "SELECT id, tenant_id, key_id, at, request_id, method, path, status, duration_ms, client,"
         f" user_agent FROM api_requests WHERE {' AND '.join(conditions)}"
-        f" ORDER BY id {direction} LIMIT ?",
-        (*conditions.values(), limit),
+        f" ORDER BY id {direction} LIMIT ? OFFSET ?",
+        (*conditions.values(), limit, skip),
     ).fetchall()
     return [_logged(row) for row in (rows if direction == "DESC" else reversed(rows))]
 

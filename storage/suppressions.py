@@ -267,6 +267,7 @@ def list_(  # noqa: PLR0913 - the parameters of every list
     limit: int,
     after: str = "",
     before: str = "",
+    skip: int = 0,
 ) -> list[SuppressionRecord]:
     """Return suppressions, newest first.
 
@@ -280,6 +281,7 @@ def list_(  # noqa: PLR0913 - the parameters of every list
         limit: at most so many.
         after: go on after the one with this id, to older ones.
         before: instead, those just before this one, newer ones. Another kind of id gives none.
+        skip: leave out so many at the start.
     """
     where, values = _conditions(connection, tenant_id, filters)
     cursor = ids.number_of(after or before, "sup")
@@ -288,8 +290,8 @@ def list_(  # noqa: PLR0913 - the parameters of every list
         values.append((0 if after else _LAST) if cursor is None else cursor)
     direction = "ASC" if before and not after else "DESC"
     rows = connection.execute(
-        f"{_SELECT.format(where)} ORDER BY id {direction} LIMIT ?",
-        (*values, ids.milliseconds(now), limit),
+        f"{_SELECT.format(where)} ORDER BY id {direction} LIMIT ? OFFSET ?",
+        (*values, ids.milliseconds(now), limit, skip),
     ).fetchall()
     return [_record(row) for row in (rows if direction == "DESC" else reversed(rows))]
 

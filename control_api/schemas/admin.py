@@ -8,6 +8,7 @@ from control_api.schemas.base import (
     AFTER,
     JSON,
     LIMIT,
+    NUMBERED,
     Schema,
     Spec,
     array,
@@ -78,7 +79,7 @@ SPECS: Mapping[str, Spec] = {
         examples={"With a quota": {"name": "shop 2", "quota": {"per_hour": 1000}}},
     ),
     "GET /v1/tenants": Spec(
-        _TAG, "Oldest first.", parameters=(LIMIT, AFTER), answer=listing(ref("Tenant"))
+        _TAG, "Oldest first.", parameters=(LIMIT, AFTER, NUMBERED), answer=listing(ref("Tenant"))
     ),
     "GET /v1/tenants/{id}": Spec(_TAG, answer=_TENANT),
     "PATCH /v1/tenants/{id}": Spec(

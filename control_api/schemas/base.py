@@ -189,10 +189,20 @@ def query(name: str, description: str, schema: Schema | None = None) -> Paramete
     return Parameter(name, description, schema or text(maxLength=320))
 
 
-LIMIT = query("limit", "Items at most; 20 unless given.", number(minimum=1, maximum=100))
+LIMIT = query(
+    "limit",
+    "Items at most; 20 unless given. Up to 100; with page, 500.",
+    number(minimum=1, maximum=500),
+)
 AFTER = query("after", "Go on behind the item with this id.", text(maxLength=100))
 BEFORE = query("before", "Only what comes just before the item with this id.", text(maxLength=100))
-PAGE = (LIMIT, AFTER, BEFORE)
+NUMBERED = query(
+    "page",
+    "Instead of after and before: the page with this number, from 1; page times limit is 100,000"
+    " at most.",
+    number(minimum=1, maximum=100_000),
+)
+PAGE = (LIMIT, AFTER, BEFORE, NUMBERED)
 TOTAL = query("include", "Ask for `total`, the size of the whole list.", one_of(["total"]))
 SINCE = query("since", "Not before this time.", time())
 UNTIL = query("until", "Before this time.", time())

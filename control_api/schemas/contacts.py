@@ -297,6 +297,7 @@ SPECS: Mapping[str, Spec] = {
         "Who joined last comes first.",
         parameters=(
             *PAGE,
+            TOTAL,
             query("status", "Only with this status.", one_of(STATUSES)),
             query("tag", "Only contacts with this tag."),
         ),

@@ -9,6 +9,7 @@ from control_api.schemas.base import (
     DOMAIN,
     JSON,
     LIMIT,
+    NUMBERED,
     PAGE,
     SINCE,
     TAG,
@@ -106,7 +107,7 @@ _BATCH_LINE: Mapping[str, Schema] = {
     "queued_at": time(),
     "message_id": text(),
 }
-_OLDEST_FIRST = (LIMIT, query("after", "Go on behind the event with this id."))
+_OLDEST_FIRST = (LIMIT, query("after", "Go on behind the event with this id."), NUMBERED)
 _NEXT = or_null(text("The cursor for the next page; null at the end."))
 _ADDRESSED: tuple[Parameter, ...] = (
     query("status", "Only with this status.", one_of(STATUSES)),

@@ -131,7 +131,7 @@ class TestListing:
             ("to=x", "to"),
             ("from=a@b@c", "from"),
             ("domain=..", "domain"),
-            ("page=2", "page"),
+            ("per_page=2", "per_page"),
             ("status=sent", "status"),
             ("include=everything", "include"),
         ],
