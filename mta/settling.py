@@ -23,6 +23,7 @@ from mta.core.disposition import (
     Disposition,
     EntryFacts,
     Expired,
+    Quarantined,
     Why,
     decide,
 )
@@ -163,6 +164,7 @@ _EVENT_NAMES = {
     Deferred: "deferred",
     Bounced: "bounced",
     Expired: "expired",
+    Quarantined: "quarantined",
 }
 
 

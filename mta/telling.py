@@ -11,7 +11,14 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from mta.core.delivery_status import Action, wants
-from mta.core.disposition import Bounced, Deferred, Delivered, Disposition, Expired
+from mta.core.disposition import (
+    Bounced,
+    Deferred,
+    Delivered,
+    Disposition,
+    Expired,
+    Quarantined,
+)
 from mta.core.submission import Door
 from storage.queue import QueuedEntry, QueuedMessage
 
@@ -55,6 +62,8 @@ class TellingRules:
             case Deferred():
                 is_late = at - entry.eligible_at >= self.delay_after
                 return Action.DELAYED.value if is_late and wants(entry.notify, "DELAY") else ""
+            case Quarantined():
+                return ""
             case Bounced() | Expired():
                 return Action.FAILED.value if wants(entry.notify, "FAILURE") else ""
             case _:

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from mta.core.canonical import body_hash
+from mta.core.canonical import BodyHasher, body_hash
+from mta.core.message import Message
 from mta.core.outcome import Stage, Unreachable
 from mta.core.transaction import SpooledBody, Transaction, TransactionRecipient
 from mta.engine_store import EngineStore, KeyBook
@@ -19,6 +20,12 @@ from mta.signing import Signer, SigningError, key_domain
 from storage.errors import StorageError
 from storage.queue import QueuedEntry, QueuedMessage
 from storage.spool import Spool
+
+_CHUNK = 1 << 20
+
+
+class _DamagedError(Exception):
+    """What is stored of a message is not what was accepted."""
 
 
 class TransactionBuilder:
@@ -60,11 +67,15 @@ class TransactionBuilder:
         """Return the transaction of a message for some entries, in their order.
 
         Returns:
-            Unreachable with stage LOCAL when the message cannot be read or signed for now.
+            Unreachable with stage LOCAL when the message cannot be read or signed for now, with
+            stage DAMAGED when it is not what was accepted. Its length is always compared, its hash
+            only after a failed attempt: reading all of it twice is too dear for every message.
         """
         is_own = self.has_own_path(message)
         try:
             header, body = await self._parts(message)
+            if any(entry.attempts for entry in entries):
+                await _check(body, message.message.body_hash)
             marked = self._marks.marked(header, message, entries[0])
             hashed = message.message.body_hash
             if message.tracking is not None and isinstance(body, bytes):
@@ -88,24 +99,30 @@ class TransactionBuilder:
                 ret="HDRS" if is_own else message.ret,
                 envid=message.envid,
             )
-        except (SigningError, StorageError, ValueError) as error:  # ValueError: a damaged row
+        except (_DamagedError, ValueError) as error:  # ValueError: a damaged row
+            return Unreachable(Stage.DAMAGED, str(error))
+        except (SigningError, StorageError) as error:
             return Unreachable(Stage.LOCAL, str(error))
 
     async def _parts(self, queued: QueuedMessage) -> tuple[bytes, bytes | SpooledBody]:
         message = queued.message
         if message.data is not None:
+            _compare("the message", len(message.data), message.size)
             return message.data[: message.header_size], message.data[message.header_size :]
         if message.file is None:
-            raise StorageError("the body of the message is missing")
-        header = await asyncio.to_thread(self._read, message.file, message.header_size)
-        if len(header) < message.header_size:
-            raise StorageError(f"spool file {message.file} is shorter than it was")
+            raise _DamagedError("the body of the message is missing")
+        header = await asyncio.to_thread(self._read, message.file, message)
         return header, SpooledBody(self._spool.path(message.file), message.header_size)
 
-    def _read(self, name: str, size: int) -> bytes:
+    def _read(self, name: str, message: Message) -> bytes:
+        """Return the header of a spooled message, having looked at the length of its file."""
         try:
+            size = self._spool.path(name).stat().st_size
+            _compare(f"spool file {name}", size, message.size)
             with self._spool.open(name) as file:
-                return file.read(size)
+                return file.read(message.header_size)
+        except FileNotFoundError:
+            raise _DamagedError(f"spool file {name} is missing") from None
         except OSError as error:
             raise StorageError(f"spool file {name}: {error.strerror}") from error
 
@@ -118,3 +135,26 @@ class TransactionBuilder:
         return self._signer.sign(
             header, hashed, domain=domain, keys=self._book.keys[domain], at=now
         )
+
+
+def _compare(name: str, size: int, accepted: int) -> None:
+    if size != accepted:
+        raise _DamagedError(f"{name} has {size} octets, and had {accepted} when it was accepted")
+
+
+async def _check(body: bytes | SpooledBody, accepted: bytes) -> None:
+    found = body_hash(body) if isinstance(body, bytes) else await asyncio.to_thread(_hash, body)
+    if found != accepted:
+        raise _DamagedError("the body is not the one that was accepted: its hash differs")
+
+
+def _hash(body: SpooledBody) -> bytes:
+    hasher = BodyHasher()
+    try:
+        with body.path.open("rb") as file:
+            file.seek(body.offset)
+            while chunk := file.read(_CHUNK):
+                hasher.update(chunk)
+    except OSError as error:
+        raise StorageError(f"spool file {body.path.name}: {error.strerror}") from error
+    return hasher.digest()

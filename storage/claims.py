@@ -17,8 +17,8 @@ from mta.core.envelope import Priority
 from mta.core.message import Message
 from mta.core.tracking import Places
 from mta.core.unsubscribe import UnsubscribeOffer
-from storage import domains, suspensions, tallies, tracking, unsubscribes
-from storage.database import Connection
+from storage import domains, quarantine, suspensions, tallies, tracking, unsubscribes
+from storage.database import Connection, OperationalError
 from storage.entries import EntryState
 from storage.sql import chunks, marks
 
@@ -196,6 +196,7 @@ def claim(
     """Claim due entries: of each requested domain transactional before bulk, then the longest due.
 
     Of a domain or site that an operator has suspended none is claimed, nor due before that ends.
+    Entries whose rows are damaged are put aside instead (quarantine.py).
 
     Args:
         connection: of a write.
@@ -207,21 +208,16 @@ def claim(
     ends = suspensions.ends(connection, now)
     suspended = {one.domain: end for one in requests if (end := _end(one, ends)) is not None}
     wanted = [request for request in requests if request.domain not in suspended]
-    rows = [row for request in wanted for row in _due(connection, request, now_ms)]
-    connection.executemany(_CLAIM, [(owner, row[0]) for row in rows])
-    messages = _load(connection, {row[1] for row in rows})
-    grouped: dict[tuple[str, int], list[QueuedEntry]] = {}
-    for entry_row, message_row, recipient, domain, notify, orcpt, priority, attempts, again in rows:
-        eligible_at = messages[message_row][1] if again is None else ids.moment(again)
-        entry = QueuedEntry(
-            entry_row, recipient, domain, notify, orcpt, Priority(priority), attempts, eligible_at
-        )
-        grouped.setdefault((domain, message_row), []).append(entry)
+    try:
+        found = _claim(connection, wanted, now_ms, owner)
+    except OperationalError as error:
+        if not quarantine.is_undecodable(error):
+            raise
+        quarantine.put_aside_undecodable(connection, [one.domain for one in wanted], now)
+        found = _claim(connection, wanted, now_ms, owner)
+    quarantine.put_aside(connection, found.damaged, now)
     return Claim(
-        messages=tuple(
-            ClaimedMessage(messages[message_row][0], tuple(entries))
-            for (_, message_row), entries in grouped.items()
-        ),
+        messages=tuple(found.messages),
         next_due={
             request.domain: _later(
                 next_due(connection, request.domain), suspended.get(request.domain)
@@ -229,6 +225,55 @@ def claim(
             for request in requests
         },
         keys_version=domains.keys_version(connection),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a claim found: messages with their entries, and row ids of entries that are damaged."""
+
+    messages: Sequence[ClaimedMessage]
+    damaged: Mapping[int, str]
+
+
+def _claim(
+    connection: Connection, requests: Iterable[ClaimRequest], now_ms: int, owner: str
+) -> _Found:
+    rows = [row for request in requests for row in _due(connection, request, now_ms)]
+    messages, damage = _load(connection, {row[1] for row in rows})
+    connection.executemany(_CLAIM, [(owner, row[0]) for row in rows])
+    grouped: dict[tuple[str, int], list[QueuedEntry]] = {}
+    damaged: dict[int, str] = {}
+    for row in rows:
+        if row[1] not in messages:
+            damaged[row[0]] = damage.get(row[1], "its message is gone")
+            continue
+        try:
+            entry = _entry(row, messages[row[1]][1])
+        except _DAMAGE as error:
+            damaged[row[0]] = f"its row is damaged: {type(error).__name__}"
+        else:
+            grouped.setdefault((entry.domain, row[1]), []).append(entry)
+    return _Found(
+        [
+            ClaimedMessage(messages[message_row][0], tuple(entries))
+            for (_, message_row), entries in grouped.items()
+        ],
+        damaged,
+    )
+
+
+_DAMAGE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""What making values of a row raises when its columns are not what was written."""
+
+
+def _entry(row: tuple[Any, ...], accepted_at: datetime) -> QueuedEntry:
+    entry_row, _, recipient, domain, notify, orcpt, priority, attempts, again = row
+    if type(recipient) is not str or type(attempts) is not int:
+        raise TypeError("not what was written")
+    eligible_at = accepted_at if again is None else ids.moment(again)
+    return QueuedEntry(
+        entry_row, recipient, domain, notify, orcpt, Priority(priority), attempts, eligible_at
     )
 
 
@@ -258,13 +303,20 @@ def _due(connection: Connection, request: ClaimRequest, now_ms: int) -> list[tup
 
 def _load(
     connection: Connection, message_rows: Iterable[int]
-) -> dict[int, tuple[QueuedMessage, datetime]]:
-    """Return row id -> the message and when its entries could first be tried."""
+) -> tuple[dict[int, tuple[QueuedMessage, datetime]], dict[int, str]]:
+    """Return messages with when their entries could first be tried, and what is damaged.
+
+    Both by the message's row id.
+    """
     found: dict[int, tuple[QueuedMessage, datetime]] = {}
+    damage: dict[int, str] = {}
     for chunk in chunks(sorted(message_rows)):
         for row in connection.execute(_MESSAGES.format(marks(chunk)), chunk):
-            found[row[0]] = _message(row)
-    return found
+            try:
+                found[row[0]] = _message(row)
+            except _DAMAGE as error:
+                damage[row[0]] = f"the row of its message is damaged: {type(error).__name__}"
+    return found, damage
 
 
 def _message(row: tuple[Any, ...]) -> tuple[QueuedMessage, datetime]:
@@ -314,11 +366,14 @@ def give_back(
 def free_claims(connection: Connection, now: datetime, *, owner: str | None = None) -> int:
     """Let entries wait again, due now, whose process died; return how many.
 
+    Entries whose rows are damaged so that nobody would find them due are put aside.
+
     Args:
         connection: of a write.
         now: aware, UTC.
         owner: only those that this process had claimed; None is all, for start-up.
     """
+    quarantine.put_aside_misplaced(connection, now)
     parameters: tuple[object, ...] = (ids.milliseconds(now), None)
     if owner is None:
         return _unclaim(connection, _UNCLAIM.format("TRUE"), parameters)

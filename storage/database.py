@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 else:
     Connection = dbapi2.Connection
 
+OperationalError = dbapi2.OperationalError
+"""What SQLite raises, among others, for text that is no UTF-8."""
+
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 

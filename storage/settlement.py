@@ -14,7 +14,15 @@ from datetime import datetime, timedelta
 from typing import assert_never, cast
 
 from mta.core import ids, json_text
-from mta.core.disposition import Bounced, Deferred, Delivered, Disposition, Expired, Why
+from mta.core.disposition import (
+    Bounced,
+    Deferred,
+    Delivered,
+    Disposition,
+    Expired,
+    Quarantined,
+    Why,
+)
 from mta.core.event import EventKind, JsonValue
 from mta.core.outcome import Accepted, Ambiguous, Attempt, Command, Outcome, Refused, Unreachable
 from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
@@ -53,7 +61,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class _Fate:
-    """A disposition as columns. State None: it waits again, unless something else was wished."""
+    """A disposition as columns. State None: it waits again. One not final yields to a wish."""
 
     state: EntryState | None
     due_at: datetime | None = None
@@ -144,10 +152,9 @@ def _open_entries(
 
 
 def _state(fate: _Fate, wish: int | None) -> EntryState:
-    """Return what an entry becomes: what it must, else what was wished, else waiting."""
-    if fate.state is not None:
-        return fate.state
-    return EntryState.WAITING if wish is None else EntryState(wish)
+    """Return what an entry becomes: final if it must, else what was wished, else as decided."""
+    decided = EntryState.WAITING if fate.state is None else fate.state
+    return decided if decided.is_final or wish is None else EntryState(wish)
 
 
 def _due(settlement: Settlement, message_row: int, report: _Report) -> Due:
@@ -186,6 +193,8 @@ def _fate(disposition: Disposition) -> _Fate:
             return _Fate(EntryState.BOUNCED, bounce_class=bounce_class.value)
         case Expired(why, bounce_class):
             return _Fate(EntryState.EXPIRED, None, why.value, bounce_class.value)
+        case Quarantined():
+            return _Fate(EntryState.HELD, why=Why.DAMAGED.value)
         case _:
             assert_never(disposition)
 
@@ -208,7 +217,7 @@ def _columns(
     settlement: Settlement, fate: _Fate, report: _Report, state: EntryState
 ) -> tuple[object, ...]:
     due_at = None if fate.due_at is None else ids.milliseconds(fate.due_at)
-    is_as_wished = fate.state is None and state is not EntryState.WAITING
+    is_as_wished = state is not (fate.state or EntryState.WAITING)
     why = _WISHED.get(state, "") if is_as_wished else fate.why
     entry = (settlement.entry_id, state, due_at, why, settlement.attempts)
     reply = (report.code, report.enhanced, report.text, fate.bounce_class)

@@ -81,14 +81,17 @@ def _data(data_dir: Path, now: datetime) -> Iterator[Finding]:
     try:
         with closing(Database.open(data_dir)) as database:
             database.check_integrity()
-            vitals = database.read_now(examination.vitals)
+            vitals = database.read_now(
+                lambda connection: examination.vitals(connection, database.spool)
+            )
     except StorageError as error:
         yield bad("database", f"{error}; restore a backup")
         return
     yield good("database", "whole")
-    gone = [name for name in vitals.files if not database.spool.path(name).exists()]
-    if missing := vitals.without_body + len(gone):
-        yield bad("bodies", f"{missing} waiting messages have lost their text")
+    if vitals.damaged:
+        yield bad(
+            "bodies", f"{vitals.damaged} waiting messages have lost their text, or some of it"
+        )
     else:
         yield good("bodies", "all messages that wait have their text")
     yield from examine_clock(now, vitals.newest)

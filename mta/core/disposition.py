@@ -41,6 +41,8 @@ class Why(enum.Enum):
     """An operator holds it."""
     RELEASED = "released"
     """An operator released it, or asked for a retry now."""
+    DAMAGED = "damaged"
+    """It is held: what is stored of it is not what was accepted, and an operator has to look."""
     SITE_BUSY = "site_busy"
     """Handed back untried: its site was suspended or the engine stopped."""
 
@@ -74,7 +76,12 @@ class Expired:
     bounce_class: BounceClass
 
 
-Disposition = Delivered | Deferred | Bounced | Expired
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Held until an operator has looked: what is stored of it is damaged."""
+
+
+Disposition = Delivered | Deferred | Bounced | Expired | Quarantined
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,8 @@ def decide(
             if reply.is_permanent and command not in _OF_SESSION:
                 return Bounced(bounce_class)
             why = Why.REPLY
+        case Unreachable(Stage.DAMAGED):
+            return Quarantined()
         case Unreachable(stage, _, is_permanent, enhanced):
             if is_permanent:
                 return Bounced(classify(Reply(550, enhanced, ""), None))

@@ -109,7 +109,7 @@ def explain(entry: Standing, blocks: Iterable[Block], now: datetime) -> Explanat
         sentence = "the engine is delivering it right now, or has it next in line for its site"
         return Explanation(Constraint.DELIVERY, sentence)
     if entry.state == "held":
-        return Explanation(Constraint.HOLD, "it is held until somebody releases it")
+        return Explanation(Constraint.HOLD, _held(entry))
     if entry.state != "waiting" or entry.due_at is None:
         return None
     found = [_own(entry, entry.due_at)]
@@ -133,6 +133,13 @@ def _reason(entry: Standing) -> str:
     return f"{reason}: {entry.answer}" if entry.attempts and entry.answer else reason
 
 
+def _held(entry: Standing) -> str:
+    if entry.why != Why.DAMAGED.value:
+        return _REASONS[Why.HELD.value]
+    error = f": {entry.answer}" if entry.answer else ""
+    return f"{_REASONS[Why.DAMAGED.value]}{error}; it is held until somebody releases it"
+
+
 def _blocked(block: Block) -> Explanation:
     because = f": {block.detail}" if block.detail else ""
     if block.is_operator:
@@ -145,7 +152,6 @@ def _blocked(block: Block) -> Explanation:
 _CONSTRAINTS = {
     Why.SCHEDULED.value: Constraint.SCHEDULE,
     Why.QUOTA.value: Constraint.QUOTA,
-    Why.QUOTA.value: Constraint.QUOTA,
     Why.SITE_BUSY.value: Constraint.SITE_SUSPENSION,
 }
 _REASONS = {
@@ -153,7 +159,6 @@ _REASONS = {
     for why, reason in {
         Why.NEW: "it was accepted and has not been tried yet",
         Why.SCHEDULED: "its sender asked for this time",
-        Why.QUOTA: "its sender has used up the sending quota until then",
         Why.QUOTA: "its sender had used up the sending quota of the hour or day",
         Why.REPLY: "the server put it off",
         Why.UNREACHABLE: "no server of the domain could be spoken to",
@@ -161,6 +166,7 @@ _REASONS = {
         Why.AMBIGUOUS: "the connection was lost after the message; it may arrive twice",
         Why.LOCAL: "the message could not be read or signed here",
         Why.HELD: "it is held until somebody releases it",
+        Why.DAMAGED: "what is stored of it is damaged",
         Why.RELEASED: "somebody asked for it now",
         Why.SITE_BUSY: "it was handed back untried: its site was left alone, or the engine stopped",
     }.items()

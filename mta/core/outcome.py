@@ -37,6 +37,8 @@ class Stage(enum.Enum):
     """The connection broke or timed out inside the transaction, before the final dot."""
     LOCAL = "local"
     """Our own fault: the message could not be read or signed."""
+    DAMAGED = "damaged"
+    """What is stored of the message is not what was accepted; trying again cannot mend it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def _is_bad(outcome: Outcome) -> bool:
             overloaded = command is Command.MAIL and classify(reply, command) in _OVERLOAD
             return reply.code == 421 or (reply.is_transient and overloaded)
         case Unreachable(stage):
-            return stage is not Stage.LOCAL
+            return stage not in {Stage.LOCAL, Stage.DAMAGED}
         case Ambiguous():
             return True
         case Accepted():

@@ -123,30 +123,52 @@ async def test_a_large_body_stays_on_disk(tmp_path: Path) -> None:
     ("message", "error"),
     [
         ({"data": None}, "the body of the message is missing"),
-        ({"data": None, "file": "0" * 32}, "spool: No such file or directory"),
+        ({"data": None, "file": "0" * 32}, f"spool file {'0' * 32} is missing"),
+        ({"data": HEADER}, "the message has 28 octets, and had 35 when it was accepted"),
         ({"data": None, "file": "../../etc/passwd"}, "'../../etc/passwd' is not the name of"),
     ],
 )
-async def test_a21_what_cannot_be_read_waits(
+async def test_a21_what_is_not_what_was_accepted_is_put_aside(
     tmp_path: Path, message: dict[str, Any], error: str
 ) -> None:
     broken = replace(MESSAGE, message=replace(MESSAGE.message, **message))
     made = await (await builder(tmp_path)).build(broken, ENTRIES, NOW)
     assert isinstance(made, Unreachable)
-    assert made.stage is Stage.LOCAL
+    assert made.stage is Stage.DAMAGED
     assert error in made.error
 
 
-async def test_a21_a_truncated_file_waits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [5, len(HEADER) + 2])
+async def test_a21_a_truncated_file_is_put_aside(tmp_path: Path, kept: int) -> None:
     file = Spool(tmp_path).begin()
-    file.write(HEADER[:5])
+    file.write((HEADER + BODY)[:kept])
     broken = replace(MESSAGE, message=replace(MESSAGE.message, data=None, file=file.commit()))
     made = await (await builder(tmp_path)).build(broken, ENTRIES, NOW)
     assert isinstance(made, Unreachable)
+    assert made.stage is Stage.DAMAGED
 
 
-async def test_a21_a_damaged_row_waits_and_stops_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_spooled", [False, True])
+async def test_a21_an_altered_body_is_found_when_it_is_tried_again(
+    tmp_path: Path, is_spooled: bool
+) -> None:
+    altered = HEADER + BODY.replace(b"H", b"J")
+    changes: dict[str, Any] = {"data": altered}
+    if is_spooled:
+        file = Spool(tmp_path).begin()
+        file.write(altered)
+        changes = {"data": None, "file": file.commit()}
+    broken = replace(MESSAGE, message=replace(MESSAGE.message, **changes))
+    building = await builder(tmp_path)
+    retried = [ENTRIES[0], replace(ENTRIES[1], attempts=1)]
+    made = await building.build(broken, retried, NOW)
+    assert isinstance(made, Unreachable)
+    assert (made.stage, "its hash differs" in made.error) == (Stage.DAMAGED, True)
+    assert isinstance(await building.build(MESSAGE, retried, NOW), Transaction)
+
+
+async def test_a21_a_damaged_row_is_put_aside_and_stops_nobody(tmp_path: Path) -> None:
     damaged = [replace(ENTRIES[0], recipient="a@b.test> SIZE=1\r\nRSET")]
     made = await (await builder(tmp_path)).build(MESSAGE, damaged, NOW)
     assert isinstance(made, Unreachable)
-    assert made.stage is Stage.LOCAL
+    assert made.stage is Stage.DAMAGED

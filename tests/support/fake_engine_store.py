@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from mta.core.canonical import body_hash
 from mta.core.disposition import Deferred, Disposition, Why
 from mta.core.envelope import Priority
 from mta.core.message import Message
@@ -78,7 +79,7 @@ class FakeEngineStore:
             mail_from="a@sender.test",
             ret="",
             envid="",
-            message=Message(data, None, len(data), len(HEADER), b"", False),
+            message=Message(data, None, len(data), len(HEADER), body_hash(body), False),
             header_8bit=False,
             sender_domain="sender.test",
             queued_at=now,

@@ -77,6 +77,10 @@ async def test_a_lost_body_a_readable_key_and_a_damaged_file_are_bad(tmp_path: P
     key.chmod(0o644)
     key.parent.chmod(0o755)
     [body] = (engine.data / "spool").iterdir()
+    whole = body.read_bytes()
+    assert grades((await examined(engine, "--no-dns"))[1])["bodies"] == {"good"}
+    body.write_bytes(whole.replace(b"xx\r\n", b"xy\r\n", 1))
+    assert grades((await examined(engine, "--no-dns"))[1])["bodies"] == {"bad"}
     body.unlink()
     code, found = await examined(engine, "--no-dns")
     assert code == 1
