@@ -21,7 +21,7 @@ from control_api.contact_payload import (
 )
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, read_json
-from control_api.idempotency import Written, once
+from control_api.idempotency import Outcome, Written, once
 from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
 from mta.core.address import AddressError, parse_address
@@ -69,7 +69,14 @@ async def _put(call: Call, *, may_exist: bool) -> Response:
                 else Written(_shown(call, connection, new.key))
             )
 
-        return (await request.run(act)).response()
+        return told(call, await request.run(act))
+
+
+def told(call: Call, outcome: Outcome) -> Response:
+    """Return the response, and wake who follows the journal."""
+    if outcome.written:
+        call.services.kick()
+    return outcome.response()
 
 
 def _flag(fields: Fields, name: str) -> bool:
@@ -90,7 +97,7 @@ def _add(
     """Add contacts, to an audience too when one is named."""
     tenant_id, now = call.tenant_id, call.services.now()
     if not audience_id:
-        return contacts.upsert_all(connection, tenant_id, new, now=now, overwrite=overwrite)
+        return joining.put(connection, tenant_id, new, now=now, overwrite=overwrite)
     audience = audiences.get(connection, tenant_id, audience_id)
     if audience is None:
         return unknown_audience()
@@ -144,7 +151,7 @@ async def add_batch(call: Call) -> Response:
                 }
             )
 
-        return (await request.run(act)).response()
+        return told(call, await request.run(act))
 
 
 def _read_batch(fields: Fields) -> _Batch:
@@ -232,7 +239,9 @@ async def _change(call: Call, change: Callable[[Connection, ContactRecord], None
         change(connection, found)
         return _shown(call, connection, found.key)
 
-    return answer(await call.services.database.write(act))
+    outcome = await call.services.database.write(act)
+    call.services.kick()
+    return answer(outcome)
 
 
 async def change_contact(call: Call) -> Response:
@@ -249,7 +258,7 @@ async def change_contact(call: Call) -> Response:
 
 async def add_tags(call: Call) -> Response:
     """POST /v1/contacts/{id}/tags."""
-    body = await call.request.body()
+    body, now = await call.request.body(), call.services.now()
     with once(call, body) as request:
         fields = Fields(read_json(body), [])
         tags = read_tags(fields)
@@ -261,37 +270,39 @@ async def add_tags(call: Call) -> Response:
             found = find(connection, call)
             if found is None:
                 return NOT_FOUND
-            contacts.add_tags(connection, call.tenant_id, found.row, tags)
+            contacts.add_tags(connection, call.tenant_id, found.row, tags, now=now)
             return Written(_shown(call, connection, found.key))
 
-        return (await request.run(act)).response()
+        return told(call, await request.run(act))
 
 
 async def remove_tags(call: Call) -> Response:
     """DELETE /v1/contacts/{id}/tags: those that `tag` names, with commas between them."""
-    fields = filters.query_fields(call.request)
+    fields, now = filters.query_fields(call.request), call.services.now()
     tags = [one.strip() for one in fields.text("tag", MAX_TAG * 10).split(",") if one.strip()]
 
     def change(connection: Connection, contact: ContactRecord) -> None:
         if not tags:
             fields.fail("tag", "required", "Give at least one tag.")
         filters.finish(fields)
-        contacts.remove_tags(connection, call.tenant_id, contact.row, tags)
+        contacts.remove_tags(connection, call.tenant_id, contact.row, tags, now=now)
 
     return await _change(call, change)
 
 
 async def delete_contact(call: Call) -> Response:
     """DELETE /v1/contacts/{id}: with tags and memberships; suppressions stay."""
+    now = call.services.now()
 
     def act(connection: Connection) -> str:
         found = find(connection, call)
         if found is None:
             return str(call.request.path_params["id"])
-        contacts.delete(connection, found)
+        contacts.delete(connection, found, now=now)
         return found.id
 
     deleted = await call.services.database.write(act)
+    call.services.kick()
     return json_response({"object": "contact", "id": deleted, "deleted": True})
 
 
@@ -326,6 +337,8 @@ def contact_json(one: ContactRecord) -> dict[str, object]:
         "tags": one.tags,
         "created_at": timestamp(one.created_at),
         "updated_at": timestamp(one.updated_at),
+        "last_opened_at": timestamp(one.opened_at) if one.opened_at else None,
+        "last_clicked_at": timestamp(one.clicked_at) if one.clicked_at else None,
     }
 
 

@@ -71,3 +71,11 @@ def status_range(fields: Fields, name: str) -> tuple[int, int] | None:
     if match[1]:
         return int(match[1]) * 100, int(match[1]) * 100 + 99
     return int(match[2]), int(match[2])
+
+
+def flag(fields: Fields, name: str) -> bool | None:
+    """Take "true" or "false"; None when it is not given."""
+    text = fields.text(name, 10)
+    if text not in ("", "true", "false"):
+        fields.fail(name, "invalid_value", "Expected true or false.")
+    return text == "true" if text else None

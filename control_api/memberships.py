@@ -14,7 +14,7 @@ from starlette.responses import Response
 from control_api import filters
 from control_api.audiences import find as find_audience
 from control_api.contact_payload import MAX_TAG, read_contact, read_status, read_values
-from control_api.contacts import answer, member_json
+from control_api.contacts import answer, member_json, told
 from control_api.contacts import find as find_contact
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, read_json
@@ -24,7 +24,14 @@ from control_api.routes import Call, Route, json_response
 from mta.core import ids
 from mta.core.contact import Status
 from mta.core.event import JsonValue
-from storage import audiences, joining, memberships, suppressions, unsubscribes
+from storage import (
+    audiences,
+    joining,
+    membership_status,
+    memberships,
+    suppressions,
+    unsubscribes,
+)
 from storage.audiences import AudienceField, AudienceRecord
 from storage.database import Connection
 from storage.joining import Joiner
@@ -52,7 +59,7 @@ async def add_members(call: Call) -> Response:
             found = [_shown(connection, audience, row) for row in rows]
             return Written({"object": "list", "data": found} if is_bulk else found[0])
 
-        return (await request.run(act)).response()
+        return told(call, await request.run(act))
 
 
 async def _known(call: Call) -> Mapping[str, AudienceField]:
@@ -114,7 +121,12 @@ async def list_members(call: Call) -> Response:
     """GET /v1/audiences/{id}/contacts: who joined last comes first."""
     fields = filters.query_fields(call.request)
     page, with_total = read_page(fields), wants_total(fields)
-    wanted = MemberFilter(read_status(fields), fields.text("tag", MAX_TAG))
+    wanted = MemberFilter(
+        read_status(fields),
+        fields.text("tag", MAX_TAG),
+        filters.flag(fields, "opened"),
+        filters.flag(fields, "clicked"),
+    )
     filters.finish(fields)
 
     def look(connection: Connection) -> dict[str, object] | Problem:
@@ -160,7 +172,9 @@ async def _change(call: Call, change: Change) -> Response:
         problem = change(connection, audience, member)
         return problem or _shown(connection, audience, member.contact_row)
 
-    return answer(await call.services.database.write(act))
+    outcome = await call.services.database.write(act)
+    call.services.kick()
+    return answer(outcome)
 
 
 def _find(
@@ -195,7 +209,7 @@ async def change_member(call: Call) -> Response:
             problem := _set(connection, call.tenant_id, member, status, now)
         ):
             return problem
-        memberships.merge_values(connection, member.row, values)
+        memberships.merge_values(connection, member.row, values, now=now)
         return None
 
     return await _change(call, change)
@@ -217,7 +231,7 @@ def _set(
         unsubscribes.resubscribe(connection, target, now=now)
     elif status is Status.UNSUBSCRIBED:
         unsubscribes.unsubscribe(connection, target, via="api", now=now)
-    memberships.set_status(connection, member.row, status, now=now)
+    membership_status.set_status(connection, member.row, status, now=now)
     return None
 
 

@@ -26,6 +26,19 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class OptIn:
+    """How people join an audience.
+
+    Attributes:
+        is_double: whether who joins is asked by mail first (confirmations.py).
+        template_id: "tpl_..." of that mail; "" for ours.
+    """
+
+    is_double: bool = False
+    template_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AudienceRecord:
     """One audience.
 
@@ -33,6 +46,7 @@ class AudienceRecord:
         row: its row number.
         id: "aud_...", also the scope of unsubscriptions from it.
         identity: name and sender.
+        opt_in: how people join.
         created_at, updated_at: aware, UTC.
     """
 
@@ -41,6 +55,7 @@ class AudienceRecord:
     identity: Identity
     created_at: datetime
     updated_at: datetime
+    opt_in: OptIn = OptIn()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +78,29 @@ class AudienceField:
 
 
 _SELECT = """
-SELECT id, name, from_email, from_name, reply_to, default_subject, created_at, updated_at
+SELECT id, name, from_email, from_name, reply_to, default_subject, created_at, updated_at,
+    double_opt_in, confirmation_template
 FROM audiences WHERE tenant_id = ?
 """
 
 
 def create(
-    connection: Connection, tenant_id: int, identity: Identity, *, now: datetime
+    connection: Connection,
+    tenant_id: int,
+    identity: Identity,
+    opt_in: OptIn = OptIn(),
+    *,
+    now: datetime,
 ) -> AudienceRecord:
     """Make an audience."""
     now_ms = ids.milliseconds(now)
     row = connection.execute(
         "INSERT INTO audiences (tenant_id, name, from_email, from_name, reply_to,"
-        " default_subject, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-        (tenant_id, *_columns(identity), now_ms, now_ms),
+        " default_subject, double_opt_in, confirmation_template, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (tenant_id, *_columns(identity, opt_in), now_ms, now_ms),
     ).fetchone()
-    return _record((row[0], *_columns(identity), now_ms, now_ms))
+    return _record((row[0], *_columns(identity, opt_in)[:5], now_ms, now_ms, *_opt_in(opt_in)))
 
 
 def get(connection: Connection, tenant_id: int, audience_id: str) -> AudienceRecord | None:
@@ -107,19 +129,26 @@ def list_(
 
 
 def change(
-    connection: Connection, audience: AudienceRecord, identity: Identity, *, now: datetime
+    connection: Connection,
+    audience: AudienceRecord,
+    identity: Identity,
+    opt_in: OptIn | None = None,
+    *,
+    now: datetime,
 ) -> None:
-    """Give an audience another name and sender."""
+    """Give an audience another name and sender, and, unless it is None, another way to join."""
     connection.execute(
         "UPDATE audiences SET name = ?, from_email = ?, from_name = ?, reply_to = ?,"
-        " default_subject = ?, updated_at = ? WHERE id = ?",
-        (*_columns(identity), ids.milliseconds(now), audience.row),
+        " default_subject = ?, double_opt_in = ?, confirmation_template = ?, updated_at = ?"
+        " WHERE id = ?",
+        (*_columns(identity, opt_in or audience.opt_in), ids.milliseconds(now), audience.row),
     )
 
 
 def delete(connection: Connection, audience: AudienceRecord) -> None:
     """Delete an audience with its fields; its members must be gone (memberships.remove_some)."""
-    connection.execute("DELETE FROM audience_fields WHERE audience_id = ?", (audience.row,))
+    for table in ("audience_fields", "membership_counts"):
+        connection.execute(f"DELETE FROM {table} WHERE audience_id = ?", (audience.row,))  # noqa: S608
     connection.execute("DELETE FROM audiences WHERE id = ?", (audience.row,))
 
 
@@ -159,19 +188,25 @@ def delete_field(connection: Connection, audience_row: int, tag: str) -> bool:
     return deleted.rowcount == 1
 
 
-def _columns(identity: Identity) -> tuple[str, ...]:
+def _columns(identity: Identity, opt_in: OptIn) -> tuple[str | bool, ...]:
     return (
         *(identity.name, identity.from_email, identity.from_name),
         *(identity.reply_to, identity.default_subject),
+        *_opt_in(opt_in),
     )
 
 
+def _opt_in(opt_in: OptIn) -> tuple[bool, str]:
+    return opt_in.is_double, opt_in.template_id
+
+
 def _record(row: tuple[Any, ...]) -> AudienceRecord:
-    number, *identity, created_at, updated_at = row
+    number, *identity, created_at, updated_at, is_double, template_id = row
     return AudienceRecord(
         row=number,
         id=ids.numbered_id("aud", created_at, number),
         identity=Identity(*identity),
+        opt_in=OptIn(bool(is_double), template_id),
         created_at=ids.moment(created_at),
         updated_at=ids.moment(updated_at),
     )

@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
-from mta.core.event import JsonValue
+from mta.core.event import EventKind, JsonValue
+from storage import contact_events
+from storage.contact_events import News
 from storage.database import Connection
 from storage.sql import chunks, given, marks
 
@@ -47,6 +49,8 @@ class ContactRecord:
         key, email, name, properties: as in NewContact.
         tags: in alphabetical order.
         created_at, updated_at: aware, UTC.
+        opened_at, clicked_at: when it last did either with tracked mail, as far as persons and
+            programs can be told apart (aware, UTC); None: never.
     """
 
     row: int
@@ -58,6 +62,8 @@ class ContactRecord:
     tags: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
+    opened_at: datetime | None
+    clicked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,12 @@ class Upserted:
     Attributes:
         rows: key -> row number, of all that were given.
         added: keys that were not known.
+        news: what there is to tell of them.
     """
 
     rows: Mapping[str, int]
     added: frozenset[str]
+    news: tuple[News, ...] = ()
 
 
 _KNOWN = """
@@ -104,11 +112,17 @@ UPDATE contacts SET
     properties = json_patch(properties, given.value ->> 2),
     updated_at = ?
 FROM json_each(?) AS given
-WHERE contacts.id = given.value ->> 0
+WHERE contacts.id = given.value ->> 0 AND (
+    given.value ->> 1 NOT IN ('', name)
+    OR properties <> json_patch(properties, given.value ->> 2)
+)
+RETURNING contacts.id
 """
+"""Of those, that is, which change."""
 _ADD_TAGS = """
 INSERT OR IGNORE INTO contact_tags (tenant_id, tag, contact_id)
 SELECT ?, value ->> 0, value ->> 1 FROM json_each(?) AS given
+RETURNING contact_id, tag
 """
 
 
@@ -122,6 +136,8 @@ def upsert_all(
 ) -> Upserted:
     """Add contacts, and bring those that are known up to date; a few statements for all.
 
+    The journal is told by the caller, or of the import that they come from: see joining.py.
+
     Args:
         connection: of a write.
         tenant_id: whose.
@@ -134,17 +150,30 @@ def upsert_all(
     known = dict(connection.execute(_KNOWN, (given(list(by_key)), tenant_id)).fetchall())
     fresh = [one for key, one in by_key.items() if key not in known]
     added = dict(connection.execute(_INSERT, (tenant_id, now_ms, _given(fresh))).fetchall())
+    news = [News(EventKind.CONTACT_CREATED, row) for row in added.values()]
     touched = fresh
     if overwrite and known:
         old = [one for key, one in by_key.items() if key in known]
         changes = [(known[one.key], one.name, _json(one.properties)) for one in old]
-        connection.execute(_UPDATE, (now_ms, given(changes)))
+        changed = connection.execute(_UPDATE, (now_ms, given(changes))).fetchall()
+        news += [News(EventKind.CONTACT_UPDATED, row) for (row,) in changed]
         touched = [*fresh, *old]
     rows = known | added
     tags = [(tag, rows[one.key]) for one in touched for tag in one.tags]
-    if tags:
-        connection.execute(_ADD_TAGS, (tenant_id, given(tags)))
-    return Upserted(rows, frozenset(added))
+    news += _add_tags(connection, tenant_id, tags)
+    return Upserted(rows, frozenset(added), tuple(news))
+
+
+def _add_tags(
+    connection: Connection, tenant_id: int, tags: Sequence[tuple[str, int]]
+) -> list[News]:
+    """Put tags on contacts, and return what there is to tell of those that had them not."""
+    if not tags:
+        return []
+    found: dict[int, list[str]] = {}
+    for row, tag in connection.execute(_ADD_TAGS, (tenant_id, given(tags))).fetchall():
+        found.setdefault(row, []).append(tag)
+    return [News(EventKind.CONTACT_TAGGED, row, tags=tuple(got)) for row, got in found.items()]
 
 
 def _given(contacts: Sequence[NewContact]) -> str:
@@ -157,6 +186,7 @@ def _json(properties: Mapping[str, JsonValue]) -> str:
 
 _SELECT = """
 SELECT c.id, c.key, c.email, c.name, c.properties, c.created_at, c.updated_at,
+    c.opened_at, c.clicked_at,
     (SELECT json_group_array(tag) FROM contact_tags t WHERE t.contact_id = c.id)
 FROM contacts c
 """
@@ -259,40 +289,68 @@ def change(
     properties: Mapping[str, JsonValue],
     now: datetime,
 ) -> None:
-    """Change name (None: as it is) and merge properties (RFC 7396)."""
+    """Change name (None: as it is) and merge properties (RFC 7396), with an event."""
     connection.execute(
         "UPDATE contacts SET name = COALESCE(?, name), properties = json_patch(properties, ?),"
         " updated_at = ? WHERE id = ?",
         (name, _json(properties), ids.milliseconds(now), contact.row),
     )
+    contact_events.tell(connection, [News(EventKind.CONTACT_UPDATED, contact.row)], now=now)
 
 
-def add_tags(connection: Connection, tenant_id: int, contact_row: int, tags: Sequence[str]) -> None:
-    """Put tags on a contact; those that it has stay."""
-    connection.execute(_ADD_TAGS, (tenant_id, given([(tag, contact_row) for tag in tags])))
+def add_tags(
+    connection: Connection, tenant_id: int, contact_row: int, tags: Sequence[str], *, now: datetime
+) -> None:
+    """Put tags on a contact, with an event of new ones; those that it has stay."""
+    news = _add_tags(connection, tenant_id, [(tag, contact_row) for tag in tags])
+    contact_events.tell(connection, news, now=now)
 
 
 def remove_tags(
-    connection: Connection, tenant_id: int, contact_row: int, tags: Sequence[str]
+    connection: Connection, tenant_id: int, contact_row: int, tags: Sequence[str], *, now: datetime
 ) -> None:
-    """Take tags off a contact; those that it has not are passed over."""
-    connection.execute(
+    """Take tags off a contact, with an event; those that it has not are passed over."""
+    removed = connection.execute(
         "DELETE FROM contact_tags WHERE tenant_id = ? AND contact_id = ?"
         " AND tag IN (SELECT value FROM json_each(?) AS given)",
         (tenant_id, contact_row, given(list(tags))),
     )
+    if removed.rowcount:
+        contact_events.tell(connection, [News(EventKind.CONTACT_UPDATED, contact_row)], now=now)
 
 
-def delete(connection: Connection, contact: ContactRecord) -> None:
-    """Forget a contact, its tags and memberships. Suppressions of the address stay."""
-    for table, column in (("contact_tags", "contact_id"), ("memberships", "contact_id")):
+def note_engagement(
+    connection: Connection, tenant_id: int, key: str, *, has_clicked: bool, at_ms: int
+) -> None:
+    """Note that a person with this address has opened mail, or followed a link of it."""
+    column = "clicked_at" if has_clicked else "opened_at"
+    connection.execute(
+        f"UPDATE contacts SET {column} = ?1 WHERE tenant_id = ?2 AND key = ?3"
+        f" AND COALESCE({column}, 0) < ?1",
+        (at_ms, tenant_id, key),
+    )
+
+
+def delete(connection: Connection, contact: ContactRecord, *, now: datetime) -> None:
+    """Forget a contact, its tags and memberships, and what imports and events say of it.
+
+    An event tells of it, the last one that has the address. Suppressions of the address stay.
+    """
+    contact_events.erase(connection, contact.id)
+    contact_events.tell(connection, [News(EventKind.CONTACT_DELETED, contact.row)], now=now)
+    for table, column in (("memberships", "contact_id"), ("contact_tags", "contact_id")):
         connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (contact.row,))
+    connection.execute(
+        "DELETE FROM import_errors WHERE email IN (?, ?) AND import_id IN"
+        " (SELECT id FROM imports WHERE tenant_id = (SELECT tenant_id FROM contacts WHERE id = ?))",
+        (contact.email, contact.key, contact.row),
+    )
     connection.execute("DELETE FROM contacts WHERE id = ?", (contact.row,))
 
 
 def record(row: tuple[Any, ...]) -> ContactRecord:
     """Return the contact in a row of _SELECT."""
-    number, key, email, name, properties, created_at, updated_at, tags = row
+    number, key, email, name, properties, created_at, updated_at, opened_at, clicked_at, tags = row
     return ContactRecord(
         row=number,
         id=ids.numbered_id("ct", created_at, number),
@@ -303,4 +361,6 @@ def record(row: tuple[Any, ...]) -> ContactRecord:
         tags=tuple(sorted(cast("list[str]", json_text.decode(tags)))),
         created_at=ids.moment(created_at),
         updated_at=ids.moment(updated_at),
+        opened_at=None if opened_at is None else ids.moment(opened_at),
+        clicked_at=None if clicked_at is None else ids.moment(clicked_at),
     )

@@ -1,8 +1,8 @@
 """Memberships: which contacts are in which audiences, with status and field values.
 
-What suppresses an address changes its memberships in the same transaction (follow). Not here: which
-changes of status are allowed (core/contact.py), contacts and audiences themselves.
+Not here: changes of status (membership_status.py), contacts and audiences themselves.
 """
+# ruff: noqa: S608 - SQL is put together from constants of this module
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
-from mta.core.contact import Status, status_of_suppression
-from mta.core.event import JsonValue
+from mta.core.contact import Status
+from mta.core.event import EventKind, JsonValue
+from storage import contact_events
+from storage.contact_events import News
 from storage.database import Connection
 from storage.sql import given
 
@@ -59,50 +61,117 @@ class MemberRecord:
 
 @dataclass(frozen=True, slots=True)
 class MemberFilter:
-    """Which members are meant: those that meet all that is given; None and "" ask nothing."""
+    """Which members are meant: those that meet all that is given; None and "" ask nothing.
+
+    Attributes:
+        status: exactly this one.
+        tag: of the contact.
+        has_opened, has_clicked: whether the contact has ever done so with tracked mail.
+    """
 
     status: Status | None = None
     tag: str = ""
+    has_opened: bool | None = None
+    has_clicked: bool | None = None
 
 
+_KNOWN = """
+SELECT contact_id, status FROM memberships
+WHERE audience_id = ? AND contact_id IN (SELECT value FROM json_each(?) AS given)
+"""
 _ADD = """
-INSERT INTO memberships (audience_id, contact_id, status, field_values, created_at, status_at)
-SELECT ?1, value ->> 0, value ->> 1, json_patch('{}', value ->> 2), ?2, ?2
-FROM json_each(?3) AS given WHERE TRUE
+INSERT INTO memberships (
+    audience_id, contact_id, status, field_values, created_at, status_at, has_opened, has_clicked
+)
+SELECT ?1, c.id, given.value ->> 1, json_patch('{}', given.value ->> 2), ?2, ?2,
+    c.opened_at IS NOT NULL, c.clicked_at IS NOT NULL
+FROM json_each(?3) AS given CROSS JOIN contacts c ON c.id = given.value ->> 0 WHERE TRUE
+"""
+_KEEP = f"{_ADD} ON CONFLICT (audience_id, contact_id) DO NOTHING RETURNING contact_id"
+_MERGE = f"""{_ADD}
 ON CONFLICT (audience_id, contact_id) DO UPDATE SET
     field_values = json_patch(field_values, excluded.field_values),
     status_at = CASE WHEN status = 'unconfirmed' AND excluded.status = 'subscribed'
         THEN excluded.status_at ELSE status_at END,
     status = CASE WHEN status = 'unconfirmed' AND excluded.status = 'subscribed'
         THEN 'subscribed' ELSE status END
+WHERE field_values <> json_patch(field_values, excluded.field_values)
+    OR status = 'unconfirmed' AND excluded.status = 'subscribed'
+RETURNING contact_id
 """
 """The condition is core.contact.resubmitted; a test compares the two."""
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What add_all did.
+
+    Attributes:
+        known: row number of each contact that was a member before -> its status then.
+        news: what there is to tell.
+    """
+
+    known: Mapping[int, Status]
+    news: tuple[News, ...]
+
+
 def add_all(
-    connection: Connection, audience_row: int, members: Sequence[NewMember], *, now: datetime
-) -> None:
+    connection: Connection,
+    audience_row: int,
+    members: Sequence[NewMember],
+    *,
+    now: datetime,
+    overwrite: bool = True,
+) -> Joined:
     """Let contacts join an audience; of members, values are merged and the status hardly changes.
 
-    Which changes of status count is core.contact.resubmitted's decision.
+    Which changes of status count is core.contact.resubmitted's decision. The journal is told by the
+    caller, or of the import that they come from.
+
+    Args:
+        connection: of a write.
+        audience_row: which.
+        members: who; each contact once.
+        now: aware, UTC.
+        overwrite: False leaves members as they are.
     """
+    contact_rows = given([one.contact_row for one in members])
+    known = {
+        row: Status(word)
+        for row, word in connection.execute(_KNOWN, (audience_row, contact_rows)).fetchall()
+    }
     rows = [
         (one.contact_row, one.status.value, json_text.encode(one.values).decode())
         for one in members
     ]
-    connection.execute(_ADD, (audience_row, ids.milliseconds(now), given(rows)))
+    touched = connection.execute(
+        _MERGE if overwrite else _KEEP, (audience_row, ids.milliseconds(now), given(rows))
+    ).fetchall()
+    wished = {one.contact_row: one.status for one in members}
+    news = [
+        News(kind, row, audience_row)
+        for (row,) in touched
+        if (kind := _what_happened(known.get(row), wished[row])) is not None
+    ]
+    return Joined(known, tuple(news))
+
+
+def _what_happened(old: Status | None, wished: Status) -> EventKind | None:
+    """Return what there is to tell of somebody who has joined, or has changed by joining again."""
+    if wished is Status.SUBSCRIBED and old in (None, Status.UNCONFIRMED):
+        return EventKind.CONTACT_SUBSCRIBED
+    return None if old is None else EventKind.CONTACT_UPDATED
 
 
 _SELECT = """
 SELECT m.id, m.created_at, c.id, c.created_at, c.email, c.name, c.properties, m.status,
     m.field_values, m.status_at, m.audience_id, a.created_at,
     c.key
-FROM memberships m
+FROM {}
 CROSS JOIN contacts c ON c.id = m.contact_id
 CROSS JOIN audiences a ON a.id = m.audience_id
 """
-
-_COUNT = "SELECT COUNT(*) FROM memberships m CROSS JOIN contacts c ON c.id = m.contact_id"
+_MEMBERS = _SELECT.format("memberships m")
 
 
 def members_after(
@@ -114,12 +183,13 @@ def members_after(
 ) -> list[MemberRecord]:
     """Return members in the order in which they joined, those behind a membership's row number.
 
-    The cost of a page does not depend on where it is. With `tag`, one member after the other is
-    looked at.
+    An index gives the page, wherever it is; with several filters it is that of one of them, and
+    members are looked at until the page is full.
     """
-    where, values = _conditions(audience_row, filters)
+    source, column, where, values = _source(audience_row, filters)
     rows = connection.execute(
-        f"{_SELECT} WHERE {where} AND m.id > ? ORDER BY m.id LIMIT ?", (*values, after_row, limit)
+        f"{_SELECT.format(source)} WHERE {where} AND {column} > ? ORDER BY {column} LIMIT ?",
+        (*values, after_row, limit),
     )
     return [_record(row) for row in rows]
 
@@ -137,62 +207,83 @@ def members_before(
 
     So many as `skip` says are left out at the start.
     """
-    where, values = _conditions(audience_row, filters)
+    source, column, where, values = _source(audience_row, filters)
     rows = connection.execute(
-        f"{_SELECT} WHERE {where} AND m.id < ? ORDER BY m.id DESC LIMIT ? OFFSET ?",
+        f"{_SELECT.format(source)} WHERE {where} AND {column} < ?"
+        f" ORDER BY {column} DESC LIMIT ? OFFSET ?",
         (*values, before_row, limit, skip),
     )
     return [_record(row) for row in rows]
 
 
 def total(connection: Connection, audience_row: int, filters: MemberFilter = MemberFilter()) -> int:
-    """Return how many members the filter means; looks at each of them."""
-    where, values = _conditions(audience_row, filters)
-    rows = connection.execute(f"{_COUNT} WHERE {where}", values)
+    """Return how many members the filter means; counts them unless it asks for a status at most."""
+    if filters == MemberFilter(filters.status):
+        counts = count(connection, audience_row)
+        return counts.get(filters.status.value, 0) if filters.status else sum(counts.values())
+    source, _, where, values = _source(audience_row, filters)
+    rows = connection.execute(f"SELECT COUNT(*) FROM {source} WHERE {where}", values)
     return int(rows.fetchone()[0])
+
+
+def _source(audience_row: int, filters: MemberFilter) -> tuple[str, str, str, list[object]]:
+    """Return tables, the column that orders the page, conditions and their parameters."""
+    source, column = "memberships m", "m.id"
+    where, values = ["m.audience_id = ?"], list[object]([audience_row])
+    if filters.tag:
+        source = "member_tags g CROSS JOIN memberships m ON m.id = g.membership_id"
+        column, where = "g.membership_id", ["g.audience_id = ? AND g.tag = ?"]
+        values.append(filters.tag)
+    flags = {"m.has_opened": filters.has_opened, "m.has_clicked": filters.has_clicked}
+    for name, wanted in flags.items():
+        if wanted is not None:
+            where.append(f"{name} = ?")
+            values.append(wanted)
+    if filters.status is not None:
+        where.append("m.status = ?")
+        values.append(filters.status.value)
+    return source, column, " AND ".join(where), values
 
 
 def get(connection: Connection, audience_row: int, contact_row: int) -> MemberRecord | None:
     """Return the membership of a contact; None when it is not in the audience."""
     row = connection.execute(
-        f"{_SELECT} WHERE m.audience_id = ? AND m.contact_id = ?", (audience_row, contact_row)
+        f"{_MEMBERS} WHERE m.audience_id = ? AND m.contact_id = ?", (audience_row, contact_row)
     ).fetchone()
     return _record(row) if row else None
 
 
 def of_contact(connection: Connection, contact_row: int) -> list[MemberRecord]:
     """Return all memberships of a contact."""
-    rows = connection.execute(f"{_SELECT} WHERE m.contact_id = ? ORDER BY m.id", (contact_row,))
+    rows = connection.execute(f"{_MEMBERS} WHERE m.contact_id = ? ORDER BY m.id", (contact_row,))
     return [_record(row) for row in rows]
 
 
 def count(connection: Connection, audience_row: int) -> dict[str, int]:
-    """Return status -> number of members, by reading an index."""
+    """Return status -> number of members, those that there are; from counters."""
     rows = connection.execute(
-        "SELECT status, COUNT(*) FROM memberships WHERE audience_id = ? GROUP BY status",
+        "SELECT status, count FROM membership_counts WHERE audience_id = ? AND count > 0",
         (audience_row,),
     )
     return dict(rows.fetchall())
 
 
-def set_status(
-    connection: Connection, membership_row: int, status: Status, *, now: datetime
-) -> None:
-    """Change a member's status at somebody's wish, whatever it was."""
-    connection.execute(
-        "UPDATE memberships SET status = ?1, status_at = ?2 WHERE id = ?3 AND status <> ?1",
-        (status.value, ids.milliseconds(now), membership_row),
-    )
-
-
 def merge_values(
-    connection: Connection, membership_row: int, values: Mapping[str, JsonValue]
+    connection: Connection,
+    membership_row: int,
+    values: Mapping[str, JsonValue],
+    *,
+    now: datetime,
 ) -> None:
-    """Merge values of fields into a member's (RFC 7396)."""
-    connection.execute(
-        "UPDATE memberships SET field_values = json_patch(field_values, ?) WHERE id = ?",
+    """Merge values of fields into a member's (RFC 7396), with an event when any changes."""
+    changed = connection.execute(
+        "UPDATE memberships SET field_values = json_patch(field_values, ?1)"
+        " WHERE id = ?2 AND field_values <> json_patch(field_values, ?1)"
+        " RETURNING contact_id, audience_id",
         (json_text.encode(values).decode(), membership_row),
-    )
+    ).fetchall()
+    news = [News(EventKind.CONTACT_UPDATED, row, where) for row, where in changed]
+    contact_events.tell(connection, news, now=now)
 
 
 def remove(connection: Connection, membership_row: int) -> None:
@@ -208,72 +299,6 @@ def remove_some(connection: Connection, audience_row: int, *, limit: int) -> int
         (audience_row, limit),
     )
     return removed.rowcount
-
-
-_FOLLOW = """
-UPDATE memberships SET status = ended.status, status_at = ?2
-FROM (
-    SELECT m.id AS id, given.value ->> 1 AS status
-    FROM json_each(?3) AS given
-    CROSS JOIN contacts c ON c.tenant_id = ?1 AND c.key = given.value ->> 0
-    CROSS JOIN memberships m ON m.contact_id = c.id
-    WHERE m.status IN ('unconfirmed', 'subscribed') AND COALESCE(m.audience_id = ?4, TRUE)
-    LIMIT -1
-) AS ended
-WHERE memberships.id = ended.id
-"""
-"""LIMIT keeps the planner from merging the two, after which it would look at all memberships."""
-
-
-def follow(
-    connection: Connection,
-    tenant_id: int,
-    suppressed: Sequence[tuple[str, str]],
-    *,
-    scope: str,
-    now_ms: int,
-) -> None:
-    """Let memberships follow suppressions, in their transaction.
-
-    Args:
-        connection: of a write.
-        tenant_id: whose.
-        suppressed: key and reason of each address.
-        scope: "aud_..." of the one audience that is meant; "" all of the tenant's; that of
-            something else changes nothing.
-        now_ms: when the suppressions were written.
-    """
-    audience = ids.number_of(scope, "aud")
-    if not suppressed or (scope and audience is None):
-        return
-    rows = [(key, status_of_suppression(reason).value) for key, reason in suppressed]
-    connection.execute(_FOLLOW, (tenant_id, now_ms, given(rows), audience))
-
-
-def undo_unsubscription(
-    connection: Connection, tenant_id: int, key: str, *, suppressed_at_ms: int, now_ms: int
-) -> None:
-    """Subscribe again where the suppression written at that moment had unsubscribed."""
-    connection.execute(
-        "UPDATE memberships SET status = 'subscribed', status_at = ?"
-        " WHERE contact_id = (SELECT id FROM contacts WHERE tenant_id = ? AND key = ?)"
-        " AND status = 'unsubscribed' AND status_at = ?",
-        (now_ms, tenant_id, key, suppressed_at_ms),
-    )
-
-
-def _conditions(audience_row: int, filters: MemberFilter) -> tuple[str, list[object]]:
-    conditions, values = ["m.audience_id = ?"], list[object]([audience_row])
-    if filters.status is not None:
-        conditions.append("m.status = ?")
-        values.append(filters.status.value)
-    if filters.tag:
-        conditions.append(
-            "EXISTS (SELECT 1 FROM contact_tags g WHERE g.tenant_id = c.tenant_id"
-            " AND g.tag = ? AND g.contact_id = c.id)"
-        )
-        values.append(filters.tag)
-    return " AND ".join(conditions), values
 
 
 def _record(row: tuple[Any, ...]) -> MemberRecord:

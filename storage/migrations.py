@@ -15,6 +15,7 @@ from sqlite_utils import Migrations
 from storage import (
     schema,
     schema_access,
+    schema_audiences,
     schema_contacts,
     schema_domains,
     schema_emails,
@@ -47,6 +48,8 @@ STEPS: Mapping[str, Sequence[str]] = {
     "reputation": schema_reputation.REPUTATION,
     "contacts": schema_contacts.CONTACTS,
     "templates": schema_contacts.TEMPLATES,
+    "audiences": schema_audiences.AUDIENCES,
+    "imports": schema_audiences.IMPORTS,
 }
 """Name -> statements, in the order they are applied."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from mta.core import ids
 from mta.core.event import EventKind, JsonValue
-from storage import events, memberships
+from storage import events, membership_status
 from storage.database import Connection
 from storage.sql import chunks, marks
 
@@ -137,7 +137,9 @@ def add_all(
     now_ms = ids.milliseconds(now)
     added = [one for one in new if _add(connection, tenant_id, one, now_ms)]
     followed = [(one.key, one.reason) for one in added if one.expires_at is None]
-    memberships.follow(connection, tenant_id, followed, scope="", now_ms=now_ms)
+    membership_status.follow(
+        connection, tenant_id, followed, scope="", now_ms=now_ms, is_told=is_told
+    )
     if is_told:
         kind = EventKind.SUPPRESSION_ADDED
         _tell(connection, tenant_id, kind, [_event_data(one) for one in added], now_ms)

@@ -14,10 +14,11 @@ from datetime import datetime
 from typing import cast
 
 from mta.core import ids, json_text
+from mta.core.address import AddressError, parse_address
 from mta.core.event import EventKind, JsonValue
 from mta.core.tracking import Places
 from mta.core.tracking_agents import Machine, machine_of
-from storage import events
+from storage import contacts, events
 from storage.database import Connection
 from storage.sql import chunks, marks
 
@@ -60,8 +61,18 @@ class Engagement:
     last_clicked_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Whom a hit is from, and when the mail was delivered; None: not, or not any more known."""
+
+    message_id: int
+    tenant_id: int
+    recipient: str
+    delivered_ms: int | None
+
+
 _ENTRIES = """
-SELECT q.id, q.message_id, q.tenant_id, (
+SELECT q.id, q.message_id, q.tenant_id, q.recipient, (
     SELECT MAX(at) FROM events e WHERE e.message_id = q.message_id AND e.entry_id = q.id
     AND e.kind = 'delivered'
 )
@@ -91,23 +102,22 @@ RETURNING clicks - ?3
 
 def record(connection: Connection, hits: Sequence[CountedHit]) -> int:
     """Count hits and write events of the first ones; return how many events were written."""
-    known: dict[int, tuple[int, int, int | None]] = {}
+    known: dict[int, _Entry] = {}
     for chunk in chunks(sorted({hit.entry_id for hit in hits})):
         for entry_id, *rest in connection.execute(_ENTRIES.format(marks(chunk)), chunk):
-            known[entry_id] = cast("tuple[int, int, int | None]", tuple(rest))
+            known[entry_id] = _Entry(*rest)
     journal: list[events.EventRow] = []
     for hit in hits:
         found = known.get(hit.entry_id)
-        if found is not None and found[1] == hit.tenant_id:
-            journal += _count(connection, hit, found[0], found[2])
+        if found is not None and found.tenant_id == hit.tenant_id:
+            journal += _count(connection, hit, found)
     events.append(connection, journal)
     return len(journal)
 
 
-def _count(
-    connection: Connection, hit: CountedHit, message_id: int, delivered_ms: int | None
-) -> list[events.EventRow]:
+def _count(connection: Connection, hit: CountedHit, entry: _Entry) -> list[events.EventRow]:
     """Add one hit; return the event that it is worth, if any."""
+    delivered_ms = entry.delivered_ms
     since = None if delivered_ms is None else hit.at - ids.moment(delivered_ms)
     machine = machine_of(hit.agent, hit.method, since)
     person, at_ms = machine.is_person, ids.milliseconds(hit.at)
@@ -115,7 +125,7 @@ def _count(
     row = connection.execute(
         _COUNT,
         (
-            *(hit.entry_id, message_id, hit.tenant_id),
+            *(hit.entry_id, entry.message_id, hit.tenant_id),
             *((opened, clicked, 0, 0) if person else (0, 0, opened, clicked)),
             at_ms if person and opened else None,
             at_ms if person and clicked else None,
@@ -131,9 +141,22 @@ def _count(
         before = opens_before
     if before:
         return []
+    if person:
+        _note_contact(connection, hit, entry.recipient, at_ms)
     kind = EventKind.CLICKED if clicked else EventKind.OPENED
     data = events.json_data(_details(hit, machine))
-    return [(message_id, hit.entry_id, hit.tenant_id, kind.value, at_ms, data)]
+    return [(entry.message_id, hit.entry_id, hit.tenant_id, kind.value, at_ms, data)]
+
+
+def _note_contact(connection: Connection, hit: CountedHit, recipient: str, at_ms: int) -> None:
+    """Let the contact with the recipient's address know, if there is one."""
+    try:
+        key = parse_address(recipient).key
+    except AddressError:  # a damaged row: nobody's contact
+        return
+    contacts.note_engagement(
+        connection, hit.tenant_id, key, has_clicked=bool(hit.target), at_ms=at_ms
+    )
 
 
 def _details(hit: CountedHit, machine: Machine) -> Mapping[str, JsonValue]:

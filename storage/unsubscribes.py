@@ -16,7 +16,7 @@ from mta.core import ids, json_text
 from mta.core.address import AddressError, parse_address
 from mta.core.event import EventKind
 from mta.core.unsubscribe import UnsubscribeOffer
-from storage import feedback, memberships, suppressions
+from storage import feedback, membership_status, suppressions
 from storage.correlation import entry_of
 from storage.database import Connection
 from storage.sql import chunks, marks
@@ -101,7 +101,7 @@ def _add_scoped(
             *(cause.rule, cause.event_id, cause.email_id, ids.milliseconds(now)),
         ),
     )
-    memberships.follow(
+    membership_status.follow(
         connection,
         target.tenant_id,
         [(_key(target.recipient), REASON)],
@@ -120,7 +120,7 @@ def resubscribe(connection: Connection, target: Target, *, now: datetime) -> boo
     ).fetchone()
     if row is None:
         return False
-    memberships.undo_unsubscription(
+    membership_status.undo_unsubscription(
         connection,
         target.tenant_id,
         at[2],

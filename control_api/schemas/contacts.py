@@ -69,6 +69,8 @@ COMPONENTS: Mapping[str, Schema] = {
             "tags": array(text()),
             "created_at": time(),
             "updated_at": time(),
+            "last_opened_at": or_null(time("When it last opened tracked mail; null: never.")),
+            "last_clicked_at": or_null(time("When it last followed a link; null: never.")),
         },
     ),
     "AudienceField": resource(
@@ -300,6 +302,8 @@ SPECS: Mapping[str, Spec] = {
             TOTAL,
             query("status", "Only with this status.", one_of(STATUSES)),
             query("tag", "Only contacts with this tag."),
+            query("opened", "Whether they have ever opened tracked mail.", flag()),
+            query("clicked", "Whether they have ever followed a link of it.", flag()),
         ),
         answer=listing(ref("Membership")),
     ),

@@ -55,6 +55,8 @@ class TestContacts:
             "tags": ["t"],
             "created_at": "2026-03-01T12:00:00.000Z",
             "updated_at": "2026-03-01T12:00:00.000Z",
+            "last_opened_at": None,
+            "last_clicked_at": None,
         }
         one = f"{CONTACTS}/{made['id']}"
         changed = await ok(send(api, "PATCH", one, {"properties": {"a": None, "b": 2}}))

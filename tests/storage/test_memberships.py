@@ -9,7 +9,14 @@ from itertools import product
 import pytest
 
 from mta.core.contact import Status, resubmitted
-from storage import audiences, contacts, memberships, suppressions, unsubscribes
+from storage import (
+    audiences,
+    contacts,
+    membership_status,
+    memberships,
+    suppressions,
+    unsubscribes,
+)
 from storage.audiences import AudienceField, AudienceRecord, Identity
 from storage.contacts import ContactFilter, NewContact
 from storage.database import Connection
@@ -114,7 +121,7 @@ def test_values_are_merged(connection: Connection) -> None:
     found = memberships.get(connection, list_.row, row)
     assert found is not None
     assert found.values == {"AGE": 4, "FNAME": f"f{row}"}
-    memberships.merge_values(connection, found.row, {"FNAME": None})
+    memberships.merge_values(connection, found.row, {"FNAME": None}, now=NOW)
     found = memberships.get(connection, list_.row, row)
     assert found is not None
     assert found.values == {"AGE": 4}
@@ -182,7 +189,7 @@ def test_taking_back_leaves_what_was_left_before(connection: Connection) -> None
     one, other, [row] = audience(connection), audience(connection), put(connection, "ant")
     for list_ in (one, other):
         join(connection, list_, Status.SUBSCRIBED, row)
-    memberships.follow(
+    membership_status.follow(
         connection, TENANT, [("ant@example.net", "unsubscribe")], scope=one.id, now_ms=5
     )
     target = Target(0, TENANT, "ant@example.net", "")
@@ -196,8 +203,8 @@ def test_another_kind_of_scope_changes_nothing(connection: Connection) -> None:
     list_, [row] = audience(connection), put(connection, "ant")
     join(connection, list_, Status.SUBSCRIBED, row)
     rows = [("ant@example.net", "unsubscribe")]
-    memberships.follow(connection, TENANT, rows, scope="weekly", now_ms=5)
-    memberships.follow(connection, 2, rows, scope="", now_ms=5)
+    membership_status.follow(connection, TENANT, rows, scope="weekly", now_ms=5)
+    membership_status.follow(connection, 2, rows, scope="", now_ms=5)
     assert status(connection, list_, row) is Status.SUBSCRIBED
 
 
@@ -206,7 +213,7 @@ def test_deleting_a_contact_leaves_nothing_of_it(connection: Connection) -> None
     join(connection, list_, Status.SUBSCRIBED, row)
     found = contacts.get(connection, TENANT, "ant@example.net")
     assert found is not None
-    contacts.delete(connection, found)
+    contacts.delete(connection, found, now=NOW)
     for table in ("contacts", "contact_tags", "memberships"):
         assert connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (0,)  # noqa: S608
     assert suppressions.count(connection, TENANT, SuppressionFilter(), now=NOW) == 0
@@ -243,8 +250,8 @@ def test_nothing_looks_at_all_rows(connection: Connection) -> None:
     seen: list[str] = []
     connection.set_trace_callback(seen.append)
     address = "ant@example.net"
-    memberships.follow(connection, TENANT, [(address, "bounce")], scope="", now_ms=5)
-    memberships.undo_unsubscription(connection, TENANT, address, suppressed_at_ms=5, now_ms=6)
+    membership_status.follow(connection, TENANT, [(address, "bounce")], scope="", now_ms=5)
+    membership_status.undo_unsubscription(connection, TENANT, address, suppressed_at_ms=5, now_ms=6)
     put(connection, "ant", name="Ant")
     memberships.members_after(connection, list_.row, 0, 9, MemberFilter(Status.SUBSCRIBED, "t"))
     memberships.members_before(connection, list_.row, 9, 9)

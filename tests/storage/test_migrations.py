@@ -24,6 +24,7 @@ TABLES = {
     "unsubscribe_targets",
     *("contacts", "contact_tags", "audiences", "audience_fields", "memberships"),
     *("templates", "template_versions"),
+    *("membership_counts", "member_tags", "confirmations", "imports", "import_errors"),
 }
 
 
