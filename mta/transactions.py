@@ -16,7 +16,8 @@ from mta.core.outcome import Stage, Unreachable
 from mta.core.transaction import SpooledBody, Transaction, TransactionRecipient
 from mta.engine_store import EngineStore, KeyBook
 from mta.entry_marks import NO_MARKS, EntryMarks
-from mta.signing import Signer, SigningError, key_domain
+from mta.signing import SigningError, key_domain
+from mta.signing_thread import SigningThread
 from storage.errors import StorageError
 from storage.queue import QueuedEntry, QueuedMessage
 from storage.spool import Spool
@@ -35,7 +36,7 @@ class TransactionBuilder:
         self,
         store: EngineStore,
         spool: Spool,
-        signer: Signer | None,
+        signer: SigningThread | None,
         marks: EntryMarks = NO_MARKS,
     ) -> None:
         """Take where keys and large messages are, who signs, and what differs between recipients.
@@ -81,7 +82,7 @@ class TransactionBuilder:
             if message.tracking is not None and isinstance(body, bytes):
                 body = self._marks.filled(body, message, entries[0])
                 hashed = body_hash(body)
-            signature = self._signature(message, marked, hashed, now)
+            signature = await self._signature(message, marked, hashed, now)
             return Transaction(
                 mail_from=self._marks.return_path(message, entries[0]),
                 # Reports come to us then, who want them in any case, and without the whole mail.
@@ -126,13 +127,13 @@ class TransactionBuilder:
         except OSError as error:
             raise StorageError(f"spool file {name}: {error.strerror}") from error
 
-    def _signature(
+    async def _signature(
         self, message: QueuedMessage, header: bytes, hashed: bytes, now: datetime
     ) -> bytes:
         domain = key_domain(message.sender_domain, self._book.keys)
         if domain is None or self._signer is None:
             return b""
-        return self._signer.sign(
+        return await self._signer.sign(
             header, hashed, domain=domain, keys=self._book.keys[domain], at=now
         )
 

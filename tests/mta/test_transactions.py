@@ -50,7 +50,7 @@ class FakeSigner:
 
     error = ""
 
-    def sign(self, header: bytes, body_hash: bytes, **what: Any) -> bytes:
+    async def sign(self, header: bytes, body_hash: bytes, **what: Any) -> bytes:
         if self.error:
             raise SigningError(self.error)
         assert (header, body_hash) == (HEADER, MESSAGE.message.body_hash)

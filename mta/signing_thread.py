@@ -1,0 +1,108 @@
+"""Signs in a thread beside the event loop, without a pause while there is something to sign.
+
+OpenSSL lets other threads run while it computes, and an RSA signature is more than half of what the
+delivery of a message costs: so one process signs and talks at once. Signatures come back a few at a
+time, because each trip between the threads is two switches. Not here: what a signature is
+(signing.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from storage.domains import DkimKeyRecord
+
+PIECE = 4
+"""Signatures that come back at once: a millisecond of RSA-2048."""
+
+
+class Signs(Protocol):
+    """Makes signatures, as signing.Signer does; used by one thread at a time."""
+
+    def sign(
+        self,
+        header: bytes,
+        body_hash: bytes,
+        *,
+        domain: str,
+        keys: Sequence[DkimKeyRecord],
+        at: datetime,
+    ) -> bytes:
+        """Return the fields to put above a header, or raise SigningError."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is to be signed, as Signer.sign takes it, and who waits for it."""
+
+    header: bytes
+    body_hash: bytes
+    domain: str
+    keys: Sequence[DkimKeyRecord]
+    at: datetime
+    done: asyncio.Future[bytes]
+
+
+class SigningThread:
+    """Signs for all connections of a process, on one event loop."""
+
+    def __init__(self, signer: Signs) -> None:
+        """Take who signs; from now on nobody else may use it."""
+        self._signer = signer
+        self._wishes: deque[_Wish] = deque()
+        self._lock = threading.Lock()
+        self._is_busy = False
+
+    async def sign(
+        self,
+        header: bytes,
+        body_hash: bytes,
+        *,
+        domain: str,
+        keys: Sequence[DkimKeyRecord],
+        at: datetime,
+    ) -> bytes:
+        """Return what Signer.sign does, and raise what it raises."""
+        loop = asyncio.get_running_loop()
+        wish = _Wish(header, body_hash, domain, keys, at, loop.create_future())
+        with self._lock:
+            self._wishes.append(wish)
+            must_begin, self._is_busy = not self._is_busy, True
+        if must_begin:
+            loop.run_in_executor(None, self._work, loop)
+        return await wish.done
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        while piece := self._next():
+            outcomes = [(wish.done, self._outcome(wish)) for wish in piece]
+            loop.call_soon_threadsafe(_deliver, outcomes)
+
+    def _next(self) -> list[_Wish]:
+        with self._lock:
+            count = min(PIECE, len(self._wishes))
+            self._is_busy = count > 0
+            return [self._wishes.popleft() for _ in range(count)]
+
+    def _outcome(self, wish: _Wish) -> bytes | Exception:
+        try:
+            return self._signer.sign(
+                wish.header, wish.body_hash, domain=wish.domain, keys=wish.keys, at=wish.at
+            )
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            return error
+
+
+def _deliver(outcomes: Sequence[tuple[asyncio.Future[bytes], bytes | Exception]]) -> None:
+    for done, outcome in outcomes:
+        if done.done():  # who waited was cancelled
+            continue
+        if isinstance(outcome, Exception):
+            done.set_exception(outcome)
+        else:
+            done.set_result(outcome)

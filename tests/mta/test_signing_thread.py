@@ -1,0 +1,68 @@
+"""Signing beside the event loop: each gets its own signature or error, and the loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mta.signing import SigningError
+from mta.signing_thread import SigningThread
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class SlowSigner:
+    """Signs with the header itself, once it is let."""
+
+    def __init__(self) -> None:
+        self.may_sign = threading.Event()
+        self.threads: set[int] = set()
+
+    def sign(self, header: bytes, body_hash: bytes, **what: Any) -> bytes:
+        assert self.may_sign.wait(30)
+        self.threads.add(threading.get_ident())
+        if header == b"bad":
+            raise SigningError("the header has no From field")
+        if header == b"worse":
+            raise RuntimeError("a defect")
+        domain: str = what["domain"]
+        return header + body_hash + domain.encode()
+
+
+def signed(thread: SigningThread, header: bytes) -> asyncio.Task[bytes]:
+    wish = thread.sign(header, b"#", domain="a.test", keys=(), at=NOW)
+    return asyncio.get_running_loop().create_task(wish)
+
+
+async def test_the_loop_goes_on_and_each_gets_its_own() -> None:
+    signer = SlowSigner()
+    thread = SigningThread(signer)
+    tasks = [signed(thread, header) for header in (b"1", b"bad", b"2")]
+    await asyncio.sleep(0)  # the loop runs although nothing can be signed
+    assert not any(task.done() for task in tasks)
+    signer.may_sign.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert (outcomes[0], outcomes[2]) == (b"1#a.test", b"2#a.test")
+    assert str(outcomes[1]) == "the header has no From field"
+    assert threading.get_ident() not in signer.threads
+
+
+async def test_a_task_that_is_cancelled_keeps_nobody_from_a_signature() -> None:
+    signer = SlowSigner()
+    thread = SigningThread(signer)
+    first, second, third = (signed(thread, header) for header in (b"1", b"2", b"3"))
+    await asyncio.sleep(0)
+    second.cancel()
+    signer.may_sign.set()
+    assert (await first, await third) == (b"1#a.test", b"3#a.test")
+
+
+async def test_a_defect_reaches_who_asked() -> None:
+    signer = SlowSigner()
+    signer.may_sign.set()
+    with pytest.raises(RuntimeError, match="a defect"):
+        await signed(SigningThread(signer), b"worse")
