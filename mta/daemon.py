@@ -27,6 +27,7 @@ from mta.doors import Doors, open_doors
 from mta.logs import log_event, logging_to_stderr
 from mta.process import Process
 from mta.roles import ALL, Part, plan
+from mta.smtp_listener import crowd
 from mta.supervisor import Supervisor
 from mta.tls_certificate import TlsCertificateError
 from storage import engine_state, faults, queue
@@ -81,7 +82,9 @@ class _Server:
         self._settings = settings
         self._parts = tuple(parts)
         self._data_dir = settings.server.data_dir
-        self._board = Board([part.name for part in self._parts])
+        names = [part.name for part in self._parts]
+        self._board = Board(names)
+        self._crowd = crowd(names, settings.submission.max_connections)
         self._doors: Doors
 
     def run(self) -> int:
@@ -135,7 +138,7 @@ class _Server:
 
         async def run() -> None:
             announce = (lambda: self._announce({ALL.name: os.getpid()})) if link is None else None
-            process = Process(self._settings, database, part, self._parts, self._board)
+            process = Process(self._settings, database, part, self._parts, self._board, self._crowd)
             await process.run(self._doors, link, announce=announce)
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -12,6 +12,7 @@ Not here: listening (http_server.py), and what is refused (core/http_request.py)
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -31,6 +32,8 @@ from mta.core.http_request import (
     Refusal,
     check_head,
 )
+from mta.core.network import IpNetwork, client_network, in_networks
+from mta.crowd import Crowd, Place, Turnstile
 from mta.http_transport import ClosingTransport
 
 _PIECE = 4096
@@ -46,20 +49,32 @@ class ConnectionLimits:
         write_time: seconds in which it must take some of an answer that waits.
         keep_alive: seconds between an answer and the next request.
         connections: at once; the next ones get a 503, and beyond twice as many nothing.
+        connections_per_address: the same for each client, outside exempt networks.
+        exempt: networks whose clients are counted in `connections` only.
     """
 
     head_time: float = 10.0
     write_time: float = 60.0
     keep_alive: int = 75
     connections: int = 1000
+    connections_per_address: int = 100
+    exempt: tuple[IpNetwork, ...] = ()
+
+    def turnstile(self) -> Turnstile:
+        """Return what counts the connections of a server with these limits."""
+        return Crowd(places=2 * self.connections + 1).turnstile()
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Speaks HTTP/1.1 on one connection; uvicorn makes it, with `limits` bound before."""
+    """Speaks HTTP/1.1 on one connection; uvicorn makes it, with the limits bound before."""
 
-    def __init__(self, *arguments: Any, limits: ConnectionLimits, **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, limits: ConnectionLimits, turnstile: Turnstile, **named: Any
+    ) -> None:
         super().__init__(*arguments, **named)
         self._limits = limits
+        self._turnstile = turnstile
+        self._place: Place | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._unparsed = bytearray()
@@ -78,15 +93,31 @@ class GuardedProtocol(HttpToolsProtocol):
             patience=self._limits.write_time,
         )
         super().connection_made(closing)
-        if len(self.connections) > 2 * self._limits.connections:
+        crowding = self._enter()
+        if crowding > 2:
             self.transport.abort()
-        elif len(self.connections) > self._limits.connections:
+        elif crowding > 1:
             self._refuse(CROWDED)
         else:
             self._await_head()
 
+    def _enter(self) -> float:
+        """Take a place; return how many times as many connections as there may be there are."""
+        if self.client is None:  # gone already
+            return math.inf
+        address, _ = self.client
+        self._place = self._turnstile.enter(client_network(address))
+        if self._place is None:
+            return math.inf
+        crowding = self._place.total / self._limits.connections
+        if in_networks(address, self._limits.exempt):
+            return crowding
+        return max(crowding, self._place.of_client / self._limits.connections_per_address)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End; requests under way are carried out, their answers go nowhere."""
+        if self._place is not None:
+            self._turnstile.leave(self._place)
         self._stop_awaiting_head()
         cast("ClosingTransport", self.transport).lost()
         self._unset_keepalive_if_required()

@@ -42,7 +42,9 @@ class HttpServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="none",
-                http=partial(GuardedProtocol, limits=limits),  # type: ignore[arg-type]
+                http=partial(  # type: ignore[arg-type]
+                    GuardedProtocol, limits=limits, turnstile=limits.turnstile()
+                ),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -20,6 +20,7 @@ from config.settings import Settings
 from mta import systemd
 from mta.board import Board
 from mta.composition import build_engine, build_submission, utc_now
+from mta.crowd import Crowd
 from mta.doors import Doors
 from mta.engine import Engine
 from mta.front import Front
@@ -51,6 +52,7 @@ class Process:
         part: Part,
         parts: Sequence[Part],
         board: Board,
+        crowd: Crowd,
     ) -> None:
         """Build the parts, on the running loop; nothing runs or listens yet.
 
@@ -60,6 +62,7 @@ class Process:
             part: what this process does.
             parts: what all processes do, this one among them.
             board: the figures of all processes.
+            crowd: the connections of apps to all processes.
         """
         self._board = board
         self._settings = settings
@@ -104,7 +107,7 @@ class Process:
             service = build_submission(
                 settings, database, self._accepted, on_key_used=self._uses.note
             )
-            self._listener = SmtpListener(service)
+            self._listener = SmtpListener(service, crowd.turnstile(part.name))
 
     async def run(
         self,

@@ -1,6 +1,6 @@
 """The ports that one SMTP service listens on, and the sessions that came in there.
 
-Counts connections and refuses those above the limits, before anything is spent on them; stops
+Refuses connections above the limits of the whole server before anything is spent on them; stops
 without cutting messages short. Not here: what a session does (smtp_server.py, smtp_commands.py).
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
 from mta.core.network import client_network
 from mta.core.reply import Reply
+from mta.crowd import Crowd, Place, Turnstile
 from mta.smtp_commands import SmtpCommands
 from mta.smtp_server import SmtpServer
 from mta.smtp_session import Service
@@ -29,18 +29,31 @@ ACCEPT_PAUSE = 1.0
 ABORT_GRACE = timedelta(seconds=5)
 """What sessions get to end in after their connection was cut."""
 
+_TOO_MANY = Reply(421, "4.7.0", "Too many connections, try again later")
+_TOO_MANY_FROM_THERE = Reply(421, "4.7.0", "Too many connections from your address")
 logger = logging.getLogger(__name__)
+
+
+def crowd(names: Sequence[str], connections: int) -> Crowd:
+    """Return what counts the connections to processes of these names, of which so many may be."""
+    return Crowd(names, places=connections + 1)  # one is refused at a time
 
 
 class SmtpListener:
     """The listening side of a service; start as often as there are kinds of ports, stop once."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, turnstile: Turnstile | None = None) -> None:
+        """Take what sessions share.
+
+        Args:
+            service: the service.
+            turnstile: counts connections with those of other processes; None: there are none.
+        """
         self._service = service
+        self._turnstile = turnstile or crowd([""], service.limits.connections).turnstile()
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()  # of ports with implicit TLS
-        self._connections: dict[SmtpServer, str] = {}  # those in a TLS handshake included
-        self._by_client: Counter[str] = Counter()
+        self._connections: dict[SmtpServer, Place] = {}  # those in a TLS handshake included
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
@@ -84,13 +97,13 @@ class SmtpListener:
 
     @property
     def connections(self) -> int:
-        """Sessions that are open, those in a TLS handshake included."""
+        """Sessions that are open in this process, those in a TLS handshake included."""
         return len(self._connections)
 
     @property
     def is_crowded(self) -> bool:
         """Whether more than half of all that there may be are open."""
-        return len(self._connections) > self._service.limits.connections / 2
+        return self._turnstile.total > self._service.limits.connections / 2
 
     async def stop(self, within: timedelta) -> None:
         """Close the ports, end idle sessions, and give those inside a message time to finish.
@@ -122,24 +135,22 @@ class SmtpListener:
         if connection in self._connections:
             return None
         limits = self._service.limits
-        client = client_network(address)
-        if len(self._connections) >= limits.connections:
-            return Reply(421, "4.7.0", "Too many connections, try again later")
-        if self._by_client[client] >= limits.connections_per_address:
-            return Reply(421, "4.7.0", "Too many connections from your address")
-        self._connections[connection] = client
-        self._by_client[client] += 1
+        place = self._turnstile.enter(client_network(address))
+        if place is None:
+            return _TOO_MANY
+        if place.total > limits.connections or place.of_client > limits.connections_per_address:
+            self._turnstile.leave(place)
+            return _TOO_MANY if place.total > limits.connections else _TOO_MANY_FROM_THERE
+        self._connections[connection] = place
         self._is_empty.clear()
         return None
 
     def leave(self, connection: SmtpServer) -> None:
         """Forget a connection, unless it was never let in."""
-        client = self._connections.pop(connection, None)
-        if client is None:
+        place = self._connections.pop(connection, None)
+        if place is None:
             return
-        self._by_client[client] -= 1
-        if not self._by_client[client]:
-            del self._by_client[client]
+        self._turnstile.leave(place)
         if not self._connections:
             self._is_empty.set()
 

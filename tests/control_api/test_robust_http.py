@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from mta.http_protocol import ConnectionLimits
 from tests.control_api.conftest import EMAIL, Api
 from tests.control_api.raw_requests import CHUNKED, GET, HOST, ask, assert_problem, post, sending
 from tests.support.http_peer import Peer, Serving, serving
+
+LAST = GET.removesuffix(b"\r\n") + b"Connection: close\r\n\r\n"
 
 
 @pytest.fixture
@@ -247,6 +250,30 @@ async def test_too_many_connections(api: Api) -> None:
         assert answer.headers["retry-after"] == "2"
         await peers[0].send(GET)
         assert (await peers[0].answer()).status == 200
+        for peer in peers:
+            await peer.close()
+
+
+async def test_too_many_connections_from_one_address(api: Api) -> None:
+    limits = ConnectionLimits(connections_per_address=2)
+    async with serving(api.app, limits) as server:
+        peers = [await _open(server) for _ in range(2)]
+        answer, _ = await ask(server, GET)
+        assert_problem(answer, 503, "overloaded")
+        for peer in peers:
+            await peer.close()
+        async with asyncio.timeout(10):
+            while answer.status != 200:
+                answer, _ = await ask(server, LAST)
+
+
+async def test_a_proxy_may_have_as_many_connections_as_there_are(api: Api) -> None:
+    exempt = (ip_network("127.0.0.0/8"),)
+    limits = ConnectionLimits(connections=4, connections_per_address=1, exempt=exempt)
+    async with serving(api.app, limits) as server:
+        peers = [await _open(server) for _ in range(3)]
+        answer, _ = await ask(server, LAST)
+        assert answer.status == 200
         for peer in peers:
             await peer.close()
 

@@ -78,6 +78,19 @@ async def test_nobody_outlives_the_supervisor(tmp_path: Path) -> None:
         assert await receiver.wait_for(1)
 
 
+async def test_connections_are_limited_for_all_processes_together(tmp_path: Path) -> None:
+    limited = configuration(processes=4).replace(
+        "[smtp.submission]", "[smtp.submission]\nmax_connections_per_address = 5"
+    )
+    async with running(tmp_path, limited) as engine:
+        found = [await asyncio.open_connection("127.0.0.1", engine.smtp_port) for _ in range(16)]
+        async with asyncio.timeout(20):
+            greetings = [(await reader.readline())[:3] for reader, _ in found]
+        for _, writer in found:
+            writer.close()
+    assert (greetings.count(b"220"), greetings.count(b"421")) == (5, 11)
+
+
 async def test_an_orderly_end_is_everybodys(tmp_path: Path) -> None:
     async with Receiver() as receiver, running(tmp_path, config(receiver)) as engine:
         children = pids(engine)
