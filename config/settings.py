@@ -14,31 +14,27 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from config import suppression_rules, units
+from config.api import LOOPBACK, Api, ApiLimits, Networks
+from config.compat import Compat
 from config.loader import Entries, Overrides, Place, SettingsError, parse_toml, read_table
 from config.units import Endpoint
-from mta.core import sandbox
 from mta.core.bounce import BounceClass
 from mta.core.domain_records import Instance
-from mta.core.network import IpNetwork
 from mta.core.pin import Pin
 from mta.core.quota import Quota
-from mta.core.rate_limit import Limit
 from mta.core.retry import RetrySchedule
 from mta.core.suppression import PolicyError, SuppressionPolicy
 
-__all__ = ["Endpoint", "Settings", "SettingsError", "find", "load", "parse"]
+__all__ = ["Api", "ApiLimits", "Endpoint", "Settings", "SettingsError", "find", "load", "parse"]
 
 Count = Annotated[int, units.integer(1, 1_000_000)]
 Port = Annotated[int, units.integer(1, 65_535)]
 Size = Annotated[int, units.size]
 Endpoints = Annotated[tuple[Endpoint, ...], units.several(units.endpoint)]
-Networks = Annotated[tuple[IpNetwork, ...], units.several(units.network)]
 OptionalDomain = Annotated[str, units.optional_domain]
 SuppressionRule = Annotated[str, suppression_rules.reader]
 OptionalPath = Annotated[Path | None, units.optional_path]
 
-API_LISTEN = Endpoint("127.0.0.1", 8025)
-LOOPBACK: tuple[IpNetwork, ...] = (units.network("127.0.0.0/8"), units.network("::1"))
 PLACES = (Path("mta.toml"), Path("/etc/mta/mta.toml"))
 """Where the configuration is looked for when no --config names it, in this order."""
 
@@ -58,30 +54,6 @@ class Engine:
 
     processes: Annotated[int | Literal["auto"], units.processes] = "auto"
     shutdown_timeout: timedelta = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True)
-class ApiLimits:
-    """[api.limits]: requests of each API key."""
-
-    requests: Annotated[tuple[Limit, ...], units.several(units.rate)] = (
-        units.rate("100/s"),
-        units.rate("5000/m"),
-    )
-    exempt_networks: Networks = LOOPBACK
-    wrong_keys: Annotated[tuple[Limit, ...], units.several(units.rate)] = (units.rate("30/m"),)
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """[api]: the HTTP control API; listen None switches it off."""
-
-    listen: Annotated[Endpoint | None, units.optional_endpoint] = API_LISTEN
-    public_url: Annotated[str, units.public_url] = ""
-    max_body_size: Size = 40 * 2**20
-    trusted_proxies: Networks = ()
-    sandbox_domain: Annotated[str, units.domain] = sandbox.DEFAULT_DOMAIN
-    limits: ApiLimits = ApiLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +271,7 @@ class Settings:
     dsn: Dsn = Dsn()
     retention: Retention = Retention()
     webhooks: Webhooks = Webhooks()
+    compat: Compat = field(default_factory=Compat)
     log: Log = Log()
 
     @property

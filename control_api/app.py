@@ -1,7 +1,7 @@
 """The HTTP application: the table of all routes, and what stands around every handler.
 
-    RequestId -> Metered -> RateLimitHeaders -> Unexpected -> BodyGuard -> Overload
-    -> errors as values -> router -> Gate (whose key, how often, may it) -> handler
+    RequestId -> Named (which dialect) -> Metered -> RateLimitHeaders -> Unexpected -> BodyGuard
+    -> Overload -> errors as values -> router -> Gate (whose key, how often, may it) -> handler
 
 Not here: the server that speaks HTTP (mta/daemon.py).
 """
@@ -49,11 +49,16 @@ from control_api import (
     webhooks,
 )
 from control_api.body_guard import BodyGuard, require_media
+from control_api.dialects import mailsflux
+from control_api.dialects.base import Dialect
+from control_api.dialects.doors import Doors
+from control_api.dialects.server import DialectRoute, Named
 from control_api.errors import ApiError, problem_of, render
 from control_api.middleware import Overload, RequestId, Unexpected
 from control_api.rate_limits import RateLimitHeaders
 from control_api.request_meter import Metered, attribute
 from control_api.routes import Call, Route, Services
+from control_api.webhook_formats import Formats
 from mta.core.json_text import encode
 from storage.errors import StorageError
 
@@ -95,16 +100,34 @@ ROUTES = tuple(
 )
 """The same with what the documentation says of each."""
 
+DIALECTS: tuple[Dialect, ...] = (mailsflux.DIALECT,)
+"""Other services' APIs that are answered too; of two with the same path, the first has the word
+until the body has told which is meant."""
+
+WEBHOOK_FORMATS: Formats = {
+    one.webhooks.name: one.webhooks for one in DIALECTS if one.webhooks is not None
+}
+"""The forms in which endpoints can get events besides the native one."""
+
 UNSHED = ("/healthz", "/readyz", "/metrics", "/v1/events")
 """Paths served under overload too: supervisors ask, or, at the last one, apps wait for events."""
 
 
 def build_app(services: Services) -> Starlette:
-    """Return the ASGI application."""
+    """Return the ASGI application.
+
+    Raises:
+        SettingsError: [compat.hosts] names a dialect that there is not.
+    """
+    doors = Doors(DIALECTS, services.settings.compat.hosts)
     app = Starlette(
-        routes=[_path_route(path, services) for path in _paths()],
+        routes=[
+            DialectRoute(ROUTES, services),
+            *(_path_route(path, services) for path in _paths()),
+        ],
         middleware=[
             Middleware(RequestId, new_id=lambda: services.new_id("req")),
+            Middleware(Named, doors=doors, now=services.now),
             Middleware(Metered, meter=services.requests, now=services.now),
             Middleware(RateLimitHeaders),
             Middleware(Unexpected),

@@ -49,7 +49,7 @@ class Gate:
         self._found: dict[bytes, tuple[KeyRecord, datetime]] = {}
         self._changes = 0
 
-    async def admit(self, request: Request, scope: str) -> KeyRecord:
+    async def admit(self, request: Request, scope: str, *, key: str | None = None) -> KeyRecord:
         """Return the key that the request carries.
 
         Args:
@@ -59,11 +59,12 @@ class Gate:
         Raises:
             ApiError: 401 without a key, and for one that is unknown, revoked or expired; 429 for
                 one request, or one wrong key, too many; 403 where the key may not do this, or not
+            key: as sent, where that is not for this gate to find; "" for none.
                 from there.
         """
         client = client_address(request, self._proxies)
         try:
-            record = await self._authenticate(request)
+            record = await self._authenticate(key_of(request) if key is None else key)
         except ApiError:
             self._brake.note(client.text)
             raise
@@ -81,8 +82,17 @@ class Gate:
         self._found.clear()
         self._changes += 1
 
-    async def _authenticate(self, request: Request) -> KeyRecord:
-        key = _key_of(request)
+    def denial(self, request: Request, record: KeyRecord, scope: str) -> Problem | None:
+        """Return the 403 for what a key that was let in may not do besides; None when it may."""
+        client = client_address(request, self._proxies)
+        denial = may_use(record.access, scope, address=client.text, now=self._now())
+        return forbidden(denial) if denial else None
+
+    def is_exempt(self, request: Request) -> bool:
+        """Tell whether the requests of a client are not counted."""
+        return self.limiter.is_exempt(client_address(request, self._proxies))
+
+    async def _authenticate(self, key: str) -> KeyRecord:
         if not looks_like_key(key):
             raise ApiError(UNAUTHORIZED)
         hashed = key_hash(key)
@@ -107,7 +117,7 @@ def forbidden(denial: Denial) -> Problem:
     return Problem(403, "forbidden", denial.message)
 
 
-def _key_of(request: Request) -> str:
+def key_of(request: Request) -> str:
     """Return the key as sent, "" when there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":

@@ -8,7 +8,8 @@ application/json.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 
@@ -20,6 +21,10 @@ from mta.core.json_text import encode
 from storage.errors import StorageError, StorageFull
 
 PROBLEM_JSON = "application/problem+json"
+RENDERER = "error_renderer"
+"""In the state of a request: Callable[[Problem, Request], Response], where errors have another form
+than here."""
+_RECIPIENTS = re.compile(r"(?:emails\[\d+\]\.)?(to|cc|bcc)(?:\[\d+\])?(?:\.email)?\Z")
 RETRY_AFTER = 5
 """Seconds a client is asked to wait while storage is full or unavailable."""
 
@@ -70,6 +75,9 @@ class ApiError(Exception):
         super().__init__(problem.message)
         self.problem = problem
 
+
+Renderer = Callable[[Problem, Request], Response]
+"""Makes the response for an error."""
 
 NOT_FOUND = Problem(404, "not_found", "There is no such resource.")
 UNAUTHORIZED = Problem(
@@ -133,14 +141,28 @@ def problem_body(problem: Problem, request_id: str) -> dict[str, object]:
         "code": problem.code,
         "errors": [asdict(error) for error in problem.errors],
         "request_id": request_id,
-        "error": {"code": problem.code, "message": problem.message, "status": problem.status},
+        "error": _short(problem),
         "name": problem.code,
         "message": problem.message,
     }
 
 
+def _short(problem: Problem) -> dict[str, object]:
+    """Return the `error` object; wrong recipients have a word of their own in it."""
+    told = {"code": problem.code, "message": problem.message, "status": problem.status}
+    first = problem.errors[0] if problem.errors else None
+    name = _RECIPIENTS.match(first.field) if first else None
+    if first and name and first.code in ("required", "invalid_address"):
+        message = f"The '{name[1]}' field must be a valid email address."
+        told |= {"code": "invalid_recipient", "message": message}
+    return told
+
+
 def render(problem: Problem, request: Request) -> Response:
-    """Return the response for an error, in the media type that the client accepts."""
+    """Return the response for an error, in the form and media type that the client expects."""
+    other: Renderer | None = request.scope["state"].get(RENDERER)
+    if other is not None:
+        return other(problem, request)
     wants_problem = PROBLEM_JSON in request.headers.get("accept", "").lower()
     return Response(
         encode(problem_body(problem, request.state.request_id)),

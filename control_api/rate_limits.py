@@ -57,15 +57,15 @@ class RateLimiter:
         Raises:
             ApiError: 429; it is one too many.
         """
-        if not self._limits or self._is_exempt(client):
+        if not self._limits or self.is_exempt(client):
             return
         ruling = rule(self._limits, self._meters.get(key_id), self._now())
         self._meters[key_id] = ruling.meter
         self._unsaved.add(key_id)
         self._changed.set()
-        setattr(request.state, _STATE, _headers(ruling))
+        leave_headers(request, ruling)
         if ruling.retry_after is not None:
-            raise ApiError(_too_many(ruling.retry_after))
+            raise ApiError(too_many(ruling.retry_after))
 
     def standings(self, key_id: str) -> tuple[Standing, ...]:
         """Return where a key stands with each limit; empty when there are none."""
@@ -99,7 +99,8 @@ class RateLimiter:
             self._unsaved |= saved.keys()
             self._changed.set()
 
-    def _is_exempt(self, client: ClientAddress) -> bool:
+    def is_exempt(self, client: ClientAddress) -> bool:
+        """Tell whether requests of a client are not counted."""
         # A proxy on this machine that nobody has called trusted brings strangers from loopback.
         return bool(client.text) and client.is_certain and in_networks(client.text, self._exempt)
 
@@ -121,7 +122,13 @@ class RateLimitHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def _too_many(wait: timedelta) -> Problem:
+def leave_headers(request: Request, ruling: Ruling) -> None:
+    """Leave word where a key stands, in place of what was left before, for RateLimitHeaders."""
+    setattr(request.state, _STATE, _headers(ruling))
+
+
+def too_many(wait: timedelta) -> Problem:
+    """Return the error for one request too many; `wait` until there may be another."""
     seconds = whole_seconds(wait)
     return Problem(
         429,

@@ -21,6 +21,7 @@ from control_api.journal_news import JournalNews
 from control_api.request_meter import RequestMeter
 from control_api.schemas.base import UNDOCUMENTED, Spec
 from control_api.tracker import Tracker
+from control_api.webhook_formats import Formats
 from mta.core.ids import milliseconds, new_id
 from mta.core.json_text import encode
 from mta.core.template import Templates
@@ -46,6 +47,7 @@ class Services:
         wake_reports: called after each commit that gives the reading of reports work.
         tracker: counts openings and clicks.
         templates: reads templates, and keeps what was read.
+        webhook_formats: the forms in which endpoints can get events besides the native one.
         gauges: figures of other parts of the server for /metrics, such as "smtp_connections".
     """
 
@@ -65,6 +67,7 @@ class Services:
     wake_reports: Callable[[], object] = bool
     gauges: Callable[[], Mapping[str, int]] = dict
     templates: Templates = field(default_factory=Templates)
+    webhook_formats: Formats = field(default_factory=dict)
 
     def new_id(self, prefix: str) -> str:
         """Return a new id such as "em_01K9ZQ3V5X8Y7W6T5S4R3Q2P1N"."""

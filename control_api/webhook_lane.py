@@ -17,12 +17,13 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from control_api.http_client import Answered, HttpClient, Posted, Unanswered
-from control_api.webhook_message import body_of, headers_of
+from control_api.webhook_formats import Formats
+from control_api.webhook_message import format_named
 from control_api.webhook_plan import Breaker, Streak, is_gone, next_try, wished_wait
 from control_api.webhook_window import Post, Window
 from storage import faults, webhook_outbox, webhooks
@@ -54,6 +55,7 @@ class Tools:
         concurrency: posts under way to one endpoint at a time.
         max_backlog: events of the journal that an endpoint may be behind.
         kick: called when a lane has added an event to the journal.
+        formats: how endpoints can get events, besides the native format.
     """
 
     database: Database
@@ -63,6 +65,7 @@ class Tools:
     concurrency: int
     max_backlog: int = 1_000_000
     kick: Callable[[], None] = lambda: None
+    formats: Formats = field(default_factory=dict)
 
 
 class Lane:
@@ -196,8 +199,9 @@ class Lane:
     async def _post(self, post: Post) -> tuple[Posted, datetime, timedelta]:
         """Make one post; return its outcome, when it began and how long it took."""
         at, started = self._tools.now(), time.monotonic()
-        body = body_of(post.event)
-        headers = headers_of(post.event.id, at, body, self.record.secrets(at))
+        form = format_named(self._tools.formats, self.record.format)
+        body = form.body_of(post.event)
+        headers = form.headers_of(post.event.id, at, body, self.record.secrets(at))
         outcome = await self._tools.client.post(self.record.url, body, headers)
         return outcome, at, timedelta(seconds=time.monotonic() - started)
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from control_api.routes import timestamp
+from control_api.webhook_formats import Formats, WebhookFormat
 from mta.core.ids import milliseconds
 from mta.core.json_text import encode
 from storage.events import JournalEntry
@@ -66,6 +67,14 @@ def headers_of(event_id: str, at: datetime, body: bytes, secrets: Sequence[str])
         "webhook-timestamp": seconds,
         "webhook-signature": " ".join(_signature(signed, secret) for secret in secrets),
     }
+
+
+NATIVE = WebhookFormat("native", body_of, headers_of)
+
+
+def format_named(formats: Formats, name: str) -> WebhookFormat:
+    """Return one of these formats; the native one for its name, and for one that is not there."""
+    return formats.get(name, NATIVE)
 
 
 def _signature(signed: bytes, secret: str) -> str:

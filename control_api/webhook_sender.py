@@ -15,9 +15,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from control_api.http_client import HttpClient
 from control_api.journal_news import JournalNews
+from control_api.webhook_formats import Formats
 from control_api.webhook_lane import Lane, Tools
 from storage import event_feed, events, webhooks
 from storage.database import Connection, Database
@@ -52,7 +54,7 @@ class WebhookSender:
         journal_news: tells whose events have come.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - built in one place, by keyword
         self,
         database: Database,
         client: HttpClient,
@@ -61,6 +63,7 @@ class WebhookSender:
         rng: random.Random,
         concurrency: int,
         max_backlog: int = 1_000_000,
+        formats: Formats = MappingProxyType({}),
     ) -> None:
         """Make a sender.
 
@@ -71,8 +74,11 @@ class WebhookSender:
             rng: for the jitter of retries.
             concurrency: posts under way to one endpoint at a time.
             max_backlog: events of the journal that an endpoint may be behind.
+            formats: how endpoints can get events, besides the native format.
         """
-        self._tools = Tools(database, client, now, rng, concurrency, max_backlog, self.kick)
+        self._tools = Tools(
+            database, client, now, rng, concurrency, max_backlog, self.kick, formats
+        )
         self.journal_news = JournalNews()
         self._kicked = asyncio.Event()
         self._workers: dict[str, _Worker] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from starlette.responses import Response
 
@@ -17,8 +17,10 @@ from control_api.event_types import TYPES, EventType, example
 from control_api.fields import Fields, read_json
 from control_api.http_client import Answered, HttpClient, Posted
 from control_api.routes import Call, Route, json_response
-from control_api.webhook_message import body_of, headers_of
+from control_api.webhook_formats import WebhookFormat
+from control_api.webhook_message import format_named
 from storage import webhooks
+from storage.events import JournalEntry
 from storage.webhooks import WebhookRecord
 
 BY_NAME = {one.kind.webhook_type: one for one in reversed(TYPES)}
@@ -44,15 +46,15 @@ class Trial:
 
 
 async def make_trial(
-    client: HttpClient, record: WebhookRecord, event_type: EventType, event_id: str, at: datetime
+    client: HttpClient, record: WebhookRecord, made_up: JournalEntry, form: WebhookFormat
 ) -> Trial:
-    """Post a made-up event now (aware) to an endpoint."""
-    body = body_of(example(event_type, event_id, at))
-    headers = headers_of(event_id, at, body, record.secrets(at))
+    """Post a made-up event, which happens now, to an endpoint."""
+    body = form.body_of(made_up)
+    headers = form.headers_of(made_up.id, made_up.at, body, record.secrets(made_up.at))
     started = time.monotonic()
     outcome = await client.post(record.url, body, headers)
     latency = timedelta(seconds=time.monotonic() - started)
-    return Trial(event_id, event_type.kind.webhook_type, outcome, latency)
+    return Trial(made_up.id, made_up.kind.webhook_type, outcome, latency)
 
 
 def trial_json(trial: Trial) -> dict[str, object]:
@@ -83,8 +85,9 @@ async def try_webhook(call: Call) -> Response:
     )
     if record is None:
         raise ApiError(NOT_FOUND)
-    event_id, now = services.new_id("ev"), services.now()
-    trial = await make_trial(services.client, record, event_type, event_id, now)
+    made_up = example(event_type, services.new_id("ev"), services.now())
+    form = format_named(services.webhook_formats, record.format)
+    trial = await make_trial(services.client, record, made_up, form)
     return json_response(trial_json(trial))
 
 

@@ -18,7 +18,8 @@ from control_api.fields import Fields, read_json
 from control_api.http_client import MAX_URL, UrlError
 from control_api.idempotency import Written, once
 from control_api.routes import Call, Route, json_response, timestamp
-from control_api.webhook_message import SECRET_SIZE, format_secret
+from control_api.webhook_formats import Formats
+from control_api.webhook_message import NATIVE, SECRET_SIZE, format_secret
 from mta.core.event import EventKind
 from storage import webhook_history, webhooks
 from storage.database import Connection
@@ -28,8 +29,6 @@ MAX_WEBHOOKS = 50
 """Endpoints of one tenant: each costs a task and connections."""
 MAX_DESCRIPTION = 500
 ALL = "*"
-NATIVE = "native"
-"""The one format of bodies that there is."""
 GRACE = timedelta(days=1)
 LONGEST_GRACE = timedelta(days=7)
 """How long the old secret signs as well after a rotation, unless told otherwise, and at most."""
@@ -44,6 +43,7 @@ class _Wish:
     url: str | None
     kinds: tuple[EventKind, ...] | None
     description: str | None
+    form: str | None
     enabled: bool | None
 
     def applied(self, record: WebhookRecord) -> WebhookRecord:
@@ -53,6 +53,7 @@ class _Wish:
             url=record.url if self.url is None else self.url,
             kinds=record.kinds if self.kinds is None else self.kinds or None,
             description=record.description if self.description is None else self.description,
+            format=record.format if self.form is None else self.form,
         )
 
 
@@ -61,7 +62,7 @@ async def create_webhook(call: Call) -> Response:
     services, tenant_id = call.services, call.tenant_id
     body = await call.request.body()
     with once(call, body) as request:
-        wish = _read(body, is_new=True)
+        wish = _read(body, services.webhook_formats, is_new=True)
         url = wish.url or ""
         await _check_url(call, url)
         webhook_id, now = services.new_id("wh"), services.now()
@@ -80,6 +81,7 @@ async def create_webhook(call: Call) -> Response:
                 secret=secret,
                 description=wish.description or "",
                 now=now,
+                form=wish.form or NATIVE.name,
             )
             if wish.enabled is False:
                 webhooks.disable(connection, webhook_id, now, REQUESTED)
@@ -113,7 +115,7 @@ async def get_webhook(call: Call) -> Response:
 async def change_webhook(call: Call) -> Response:
     """PATCH /v1/webhooks/{id}: what is left out stays; `enabled` disables and enables again."""
     services, tenant_id, webhook_id = call.services, call.tenant_id, call.request.path_params["id"]
-    wish = _read(await call.request.body(), is_new=False)
+    wish = _read(await call.request.body(), services.webhook_formats, is_new=False)
     if wish.url is not None:
         await _check_url(call, wish.url)
     now = services.now()
@@ -233,7 +235,7 @@ def _optional(at: datetime | None, *, after: datetime | None = None) -> str | No
     return timestamp(at)
 
 
-def _read(body: bytes, *, is_new: bool) -> _Wish:
+def _read(body: bytes, formats: Formats, *, is_new: bool) -> _Wish:
     value = read_json(body)
     fields = Fields(value, [])
     pairs = value.items() if isinstance(value, dict) else ()
@@ -242,8 +244,10 @@ def _read(body: bytes, *, is_new: bool) -> _Wish:
     url = fields.required_text("url", MAX_URL) if has_url else fields.text("url", MAX_URL)
     kinds = _kinds(fields)
     description = fields.text("description", MAX_DESCRIPTION)
-    if fields.text("format", 100) != NATIVE and "format" in given:
-        fields.fail("format", "invalid_value", f"The only format is {NATIVE}.")
+    form = fields.text("format", 100)
+    if "format" in given and form not in (NATIVE.name, *formats):
+        known = ", ".join((NATIVE.name, *formats))
+        fields.fail("format", "invalid_value", f"Expected one of {known}.")
     enabled = _flag(fields, "enabled")
     fields.finish()
     if fields.errors:
@@ -252,6 +256,7 @@ def _read(body: bytes, *, is_new: bool) -> _Wish:
         url=url if has_url else None,
         kinds=kinds if "events" in given else None,
         description=description if "description" in given else None,
+        form=form if "format" in given else None,
         enabled=enabled,
     )
 

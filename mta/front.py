@@ -14,8 +14,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from config.settings import Settings
-from control_api.app import build_app
+from config.settings import Api, Settings
+from control_api.app import WEBHOOK_FORMATS, build_app
 from control_api.auth import Gate
 from control_api.http_client import HttpClient
 from control_api.request_meter import RequestMeter
@@ -77,6 +77,7 @@ class Front:
             concurrency=settings.webhooks.concurrency,
             max_backlog=settings.webhooks.max_backlog,
         )
+            formats=WEBHOOK_FORMATS,
         self.reports = ReportService(
             settings,
             database,
@@ -179,6 +180,7 @@ class Front:
             gauges=gauges,
         )
 
+            webhook_formats=WEBHOOK_FORMATS,
     def _engine_problem(self) -> str:
         if is_served(self._settings.server.data_dir, self._deliveries):
             return ""

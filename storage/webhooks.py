@@ -42,7 +42,7 @@ class WebhookRecord:
         tenant_id: whose events it gets.
         url: where they are posted to; it may hold a token of its owner's.
         kinds: which; None is all, also those of later releases.
-        format: shape of the bodies, "native".
+        format: shape of the posts, "native" or a dialect's.
         secret: what signs the posts, as it was given out.
         old_secret: signs as well until old_secret_until (aware, UTC); None: there is none.
         description: what its owner calls it, may be "".
@@ -93,11 +93,12 @@ def create(  # noqa: PLR0913 - one parameter for each column
     secret: str,
     description: str,
     now: datetime,
+    form: str = "native",
 ) -> WebhookRecord:
-    """Add an enabled endpoint that gets the events from now on."""
+    """Add an enabled endpoint that gets the events from now on, in the form of that name."""
     connection.execute(
-        "INSERT INTO webhooks (id, tenant_id, url, kinds, secret, description, created_at, cursor)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO webhooks (id, tenant_id, url, kinds, secret, description, created_at, cursor,"
+        " format) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             webhook_id,
             tenant_id,
@@ -107,6 +108,7 @@ def create(  # noqa: PLR0913 - one parameter for each column
             description,
             ids.milliseconds(now),
             events.last_seq(connection),
+            form,
         ),
     )
     return _required(connection, webhook_id)

@@ -33,6 +33,8 @@ from storage.webhook_history import State
 _TAG = "Webhooks"
 _EVENTS = "Events"
 TYPES = tuple(dict.fromkeys(kind.webhook_type for kind in EventKind))
+FORMATS = ("native",)
+"""Of posts; a test compares them with those of the dialects."""
 _ID = identifier("wh")
 _EVENT_ID = identifier("ev")
 _WISHES: Mapping[str, Schema] = {
@@ -40,7 +42,7 @@ _WISHES: Mapping[str, Schema] = {
         one_of(["*", *TYPES]), "What is posted; all, also what is to come, unless given."
     ),
     "description": text(maxLength=500),
-    "format": one_of(["native"]),
+    "format": one_of(FORMATS, "Whose form posts have; see docs/dialects.md."),
     "enabled": flag(),
 }
 _URL = text("http or https, to a public address.", minLength=1, maxLength=2048)
@@ -48,7 +50,7 @@ _WEBHOOK: Mapping[str, Schema] = {
     "id": _ID,
     "url": text(),
     "events": array(text()),
-    "format": one_of(["native"]),
+    "format": one_of(FORMATS),
     "description": text(),
     "status": one_of(["enabled", "disabled"]),
     "created_at": time(),

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 
 import click
 
-from control_api.event_types import EventType
+from control_api.app import WEBHOOK_FORMATS
+from control_api.event_types import EventType, example
 from control_api.http_client import Answered, HttpClient
 from control_api.webhook_events import MAX_REPLAY
+from control_api.webhook_message import format_named
 from control_api.webhook_trial import BY_NAME, DEFAULT, Trial, make_trial, trial_json
 from control_api.webhooks import REQUESTED, as_json
 from mta.cli.environment import Environment
@@ -207,8 +209,9 @@ async def _post(environment: Environment, record: WebhookRecord, event_type: Eve
         allowed_ports=settings.allow_ports,
     )
     try:
-        event_id, now = environment.new_id("ev"), environment.now()
-        return await make_trial(client, record, event_type, event_id, now)
+        made_up = example(event_type, environment.new_id("ev"), environment.now())
+        form = format_named(WEBHOOK_FORMATS, record.format)
+        return await make_trial(client, record, made_up, form)
     finally:
         await client.close()
 
