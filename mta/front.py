@@ -26,6 +26,7 @@ from mta.composition import build_resolver, utc_now
 from mta.dkim_keys import KeyFiles
 from mta.domain_verification import DomainVerifier, check_rules
 from mta.doors import Doors
+from mta.http_protocol import ConnectionLimits
 from mta.http_server import HttpServer
 from mta.kick import is_served
 from mta.maintenance import Maintenance
@@ -76,8 +77,8 @@ class Front:
             rng=random.Random(),  # noqa: S311 - jitter
             concurrency=settings.webhooks.concurrency,
             max_backlog=settings.webhooks.max_backlog,
-        )
             formats=WEBHOOK_FORMATS,
+        )
         self.reports = ReportService(
             settings,
             database,
@@ -144,6 +145,7 @@ class Front:
                 build_app(self._services(gauges)),
                 doors.api,
                 shutdown_timeout=self._settings.engine.shutdown_timeout,
+                limits=_connection_limits(self._settings.api),
             )
             tasks.create_task(self._http.run_until_stopped(), name="http")
 
@@ -178,10 +180,18 @@ class Front:
             wake_reports=self.reports.kick,
             requests=self._requests,
             gauges=gauges,
+            webhook_formats=WEBHOOK_FORMATS,
         )
 
-            webhook_formats=WEBHOOK_FORMATS,
     def _engine_problem(self) -> str:
         if is_served(self._settings.server.data_dir, self._deliveries):
             return ""
         return "a delivery process does not run"
+
+
+def _connection_limits(api: Api) -> ConnectionLimits:
+    return ConnectionLimits(
+        connections=api.limits.connections,
+        connections_per_address=api.limits.connections_per_address,
+        exempt=(*api.limits.exempt_networks, *api.trusted_proxies),
+    )
