@@ -16,7 +16,7 @@ from config.loader import SettingsError, parse_toml
 from mta.core.bounce import BounceClass
 from mta.core.bounce_rules import Classifier, Provider, Rule
 from mta.core.outcome import Command
-from mta.core.phrases import Phrase
+from mta.core.phrases import Family, Phrase
 
 SHIPPED = Path(__file__).with_name("bounce_rules.toml")
 
@@ -135,6 +135,21 @@ class _Table:
             raise self.error(key, 'must be a list of texts, such as ["..."]')
         return tuple(self._read(key, read, item) for item in value)
 
+    def match(self) -> tuple[tuple[Phrase, ...], tuple[Family, ...]]:
+        """Return what is to be found: phrases, and those with lists of words as families."""
+        texts = self._peek("match")
+        families = [text for text in texts if _WORDS.search(text) and "*" not in text]
+        self._values["match"] = [text for text in texts if text not in families]
+        return self.phrases("match"), tuple(
+            self._read("match", lambda text: Family.parse(text, self._words), text)
+            for text in families
+        )
+
+    def _peek(self, key: str) -> tuple[str, ...]:
+        found = self.texts(key, str)
+        self._values[key] = list(found)
+        return found
+
     def phrases(self, key: str) -> tuple[Phrase, ...]:
         """Return the phrases of a list, one for each choice of the words in braces."""
         texts = [text for item in self.texts(key, str) for text in self._filled(key, item)]
@@ -191,10 +206,12 @@ def _provider(table: _Table) -> Provider:
 
 
 def _rule(table: _Table) -> Rule:
+    phrases, families = table.match()
     rule = Rule(
         id=table.id,
         bounce_class=table.text("class", BounceClass),
-        phrases=table.phrases("match"),
+        phrases=phrases,
+        families=families,
         literals=table.texts("literal", str.lower),
         unless=table.phrases("unless"),
         statuses=frozenset(table.texts("status", _one_status)),
@@ -206,7 +223,7 @@ def _rule(table: _Table) -> Rule:
         is_weak=table.flag("weak") or False,
     )
     table.finish()
-    if not (rule.phrases or rule.literals or rule.statuses or rule.codes):
+    if not (rule.phrases or rule.families or rule.literals or rule.statuses or rule.codes):
         raise table.error("match", "a rule needs phrases, a status or a code")
     return rule
 

@@ -22,7 +22,7 @@ from mta.core.bounce import (
 )
 from mta.core.diagnostic import Diagnostic
 from mta.core.outcome import Command
-from mta.core.phrases import Phrase, PhraseIndex, normal_form, without_addresses
+from mta.core.phrases import Family, Phrase, PhraseIndex, normal_form, without_addresses
 from mta.core.reply import Reply
 
 
@@ -53,6 +53,7 @@ class Rule:
         id: what the verdict names.
         bounce_class: the class.
         phrases: one of them has to occur; empty for a rule that looks at codes only.
+        families: or one of these.
         literals: or one of these, lower case, exactly as it stands in the text.
         unless: none of them may occur.
         statuses: enhanced statuses, "x" for any class digit; empty for any status or none.
@@ -68,6 +69,7 @@ class Rule:
     id: str
     bounce_class: BounceClass
     phrases: tuple[Phrase, ...] = ()
+    families: tuple[Family, ...] = ()
     literals: tuple[str, ...] = ()
     unless: tuple[Phrase, ...] = ()
     statuses: frozenset[str] = frozenset()
@@ -101,11 +103,14 @@ class Classifier:
         self.rules = tuple(sorted(rules, key=lambda rule: not rule.provider))
         self.providers = tuple(providers)
         self._index = PhraseIndex(
-            (number, phrase) for number, rule in enumerate(self.rules) for phrase in rule.phrases
+            ((number, phrase) for number, rule in enumerate(self.rules) for phrase in rule.phrases),
+            ((number, one) for number, rule in enumerate(self.rules) for one in rule.families),
         )
         self._literals = [(n, text) for n, rule in enumerate(self.rules) for text in rule.literals]
         self._bare = frozenset(
-            n for n, rule in enumerate(self.rules) if not (rule.phrases or rule.literals)
+            n
+            for n, rule in enumerate(self.rules)
+            if not (rule.phrases or rule.families or rule.literals)
         )
         self._marks = PhraseIndex(
             (number, mark) for number, one in enumerate(self.providers) for mark in one.marks

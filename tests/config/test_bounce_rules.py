@@ -96,7 +96,7 @@ def test_what_never_suppresses(reply: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "kind", "is_hard"),
     [
-        ("550 this alias is not defined nor known", "unknown", False),
+        ("550 this alias is not defined nor known", "bad_mailbox", True),
         ("550 username not registered", "bad_mailbox", True),
         ("550 5.1.1 we could not find that maildrop", "bad_mailbox", True),
         ("550 5.2.1 the maildrop is permanently discontinued", "inactive_mailbox", True),
@@ -140,6 +140,7 @@ def test_a_word_list_that_is_wrong_is_named() -> None:
     with pytest.raises(SettingsError, match=r"own.toml: words: must be a table"):
         parse(f"words = 1\n{rule}", "own.toml")
     many = ", ".join(f'"w{number}"' for number in range(30))
+    rule = rule.replace('gone"]', '* gone"]')
     with pytest.raises(SettingsError, match=r"own.toml: gone: match: makes more than"):
         parse(f"[words]\nwho = [{many}]\n{rule}", "own.toml")
 
@@ -151,6 +152,23 @@ def test_every_rule_says_where_it_comes_from() -> None:
     bare = [lines[number + 1] for number in heads if not lines[number - 1].startswith("# ")]
     assert not bare
     assert max(map(len, lines)) <= 100
+
+
+def test_a_short_gap_beside_word_lists() -> None:
+    text = """
+        [words]
+        who = ["user", "mail box"]
+        gone = ["has gone", "left"]
+        [[rule]]
+        id = "gone"
+        class = "bad_mailbox"
+        match = ["our {who} ~ {gone} today"]
+    """
+    rules = parse(text, "own.toml")
+    for said in ("our user left today", "our mail box as one says has gone today"):
+        assert rules.judge(Diagnostic.read(f"550 {said}")).rule == "gone"
+    for said in ("our user of all the others left today", "left today"):
+        assert rules.judge(Diagnostic.read(f"550 {said}")).rule != "gone"
 
 
 def test_every_provider_of_a_rule_is_there() -> None:

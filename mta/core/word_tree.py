@@ -1,0 +1,120 @@
+"""A tree of phrases made of whole words, which a text is walked through from each of its words.
+
+Any number of phrases costs a text hardly more than one. Gaps are short and few, so the time is
+linear in the length of the text. Not here: phrases with parts of words (phrases.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+NEAR = 3
+"""Words that a short gap may hold."""
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a phrase goes on with.
+
+    Attributes:
+        choices: one of them has to stand there, each one word or several.
+        after_gap: up to NEAR other words may stand before.
+    """
+
+    choices: tuple[Words, ...]
+    after_gap: bool = False
+
+
+@dataclass(slots=True)
+class _Node:
+    """A place in the tree: what may follow, by word or by a list's number, and whose ends here."""
+
+    owners: list[int] = field(default_factory=list)
+    words: dict[str, _Node] = field(default_factory=dict)
+    lists: dict[int, _Node] = field(default_factory=dict)
+    gap: _Node | None = None
+
+    def after(self, words: Words) -> _Node:
+        node = self
+        for word in words:
+            node = node.words.setdefault(word, _Node())
+        return node
+
+
+class WordTree:
+    """The tree."""
+
+    def __init__(self) -> None:
+        """Begin with no phrase."""
+        self._root = _Node()
+        self._lists: dict[tuple[Words, ...], int] = {}
+        self._choices = _Node()
+
+    def plant(self, owner: int, steps: Sequence[Step]) -> None:
+        """Add a phrase; `owner` is what a text with it is found to hold."""
+        node = self._root
+        for step in steps:
+            if step.after_gap:
+                node.gap = node.gap or _Node()
+                node = node.gap
+            if len(step.choices) == 1:
+                node = node.after(step.choices[0])
+            else:
+                node = node.lists.setdefault(self._list(step.choices), _Node())
+        node.owners.append(owner)
+
+    def _list(self, choices: tuple[Words, ...]) -> int:
+        """Return the number of a list of choices; all stand in one tree, owned by the numbers."""
+        if choices not in self._lists:
+            self._lists[choices] = len(self._lists)
+            for words in choices:
+                self._choices.after(words).owners.append(self._lists[choices])
+        return self._lists[choices]
+
+    def owners(self, words: Sequence[str]) -> set[int]:
+        """Return the owners of all phrases that the words hold."""
+        found: set[int] = set()
+        chosen = [self._chosen(words, place) for place in range(len(words))]
+        for start in range(len(words)):
+            ways = [(self._root, start)]
+            while ways:
+                node, place = ways.pop()
+                if node.owners:
+                    found.update(node.owners)
+                if place < len(words):
+                    _onward(node, words[place], place, chosen[place], ways)
+                if node.gap is not None:
+                    end = min(place + NEAR + 1, len(words))
+                    ways += [(node.gap, at) for at in range(place, end)]
+        return found
+
+    def _chosen(self, words: Sequence[str], place: int) -> Sequence[tuple[int, int]]:
+        """Return the lists of which a choice stands at a place, each with the place behind it."""
+        node = self._choices.words.get(words[place])
+        if node is None:
+            return ()
+        found = []
+        while node is not None:
+            place += 1
+            found += [(number, place) for number in node.owners]
+            node = node.words.get(words[place]) if place < len(words) else None
+        return found
+
+
+def _onward(
+    node: _Node,
+    word: str,
+    place: int,
+    chosen: Sequence[tuple[int, int]],
+    ways: list[tuple[_Node, int]],
+) -> None:
+    """Add the nodes that may follow a node without a gap, each with the place behind it."""
+    if (following := node.words.get(word)) is not None:
+        ways.append((following, place + 1))
+    if node.lists:
+        for number, end in chosen:
+            if (after := node.lists.get(number)) is not None:
+                ways.append((after, end))
