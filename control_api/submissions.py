@@ -57,13 +57,38 @@ class Origin:
         return parse_address(f"bounces@{self.bounce_domain}") if self.bounce_domain else sender
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """HTML in pieces with places for tokens, as core.tracking.track cuts it.
+
+    Nothing of both when it is not tracked.
+    """
+
+    pieces: tuple[str, ...] = ()
+    places: Places | None = None
+
+
 def build(
-    email: Email, origin: Origin, spool: Spool, *, public_id: str, batch_id: str = ""
+    email: Email,
+    origin: Origin,
+    spool: Spool,
+    *,
+    public_id: str,
+    batch_id: str = "",
+    marked: Marked | None = None,
 ) -> Submission | FieldError:
     """Return the submission for an email, or what keeps it from becoming a message.
 
     Blocks for large emails: composing takes a while, and those above INLINE_LIMIT are written to
     the spool. Discard submissions that are not accepted.
+
+    Args:
+        email: what to say to whom.
+        origin: where it comes from.
+        spool: where large messages go.
+        public_id: of the message.
+        batch_id: "bt_..." when it came in a batch.
+        marked: the HTML with its places, where that was seen to before.
 
     Raises:
         StorageError: the spool cannot be written.
@@ -71,11 +96,10 @@ def build(
     if problem := _unsubscribe_problem(email, origin):
         return problem
     message_id = f"<{public_id}@{email.from_.address.domain}>"
-    marked = _tracked(email, origin)
-    if isinstance(marked, FieldError):
-        return marked
-    pieces, places = marked
-    draft = _draft(email, message_id, origin.at, pieces)
+    found = _tracked(email, origin) if marked is None else marked
+    if isinstance(found, FieldError):
+        return found
+    draft = _draft(email, message_id, origin.at, found.pieces)
     try:
         composed = compose(draft, boundary_seed=public_id)
     except ComposeError as error:
@@ -84,7 +108,7 @@ def build(
     header_size = split_header(data)[1]
     if header_size > MAX_HEADER_SIZE:
         return FieldError("headers", "too_large", f"At most {MAX_HEADER_SIZE} bytes are allowed.")
-    if problem := _size_problem(len(data), origin, is_tracked=places is not None):
+    if problem := _size_problem(len(data), origin, is_tracked=found.places is not None):
         return problem
     return Submission(
         public_id=public_id,
@@ -100,7 +124,7 @@ def build(
         batch_id=batch_id,
         is_test=origin.is_test or email.is_test,
         unsubscribe=email.unsubscribe,
-        tracking=places,
+        tracking=found.places,
     )
 
 
@@ -113,10 +137,9 @@ def _size_problem(size: int, origin: Origin, *, is_tracked: bool) -> FieldError 
     return None
 
 
-def _tracked(email: Email, origin: Origin) -> tuple[tuple[str, ...], Places | None] | FieldError:
-    """Return HTML in pieces with places for tokens; nothing of both when it is not tracked."""
+def _tracked(email: Email, origin: Origin) -> Marked | FieldError:
     if not email.tracking or email.html is None:
-        return (), None
+        return Marked()
     base_url = origin.tracking_url(email.from_.address.domain)
     if not base_url:
         message = "This server has no host for that: its operator must set api.public_url."
@@ -124,7 +147,7 @@ def _tracked(email: Email, origin: Origin) -> tuple[tuple[str, ...], Places | No
     pieces, places = track(
         email.html, email.tracking, base_url=base_url, entropy=origin.entropy(24)
     )
-    return tuple(pieces), places
+    return Marked(tuple(pieces), places)
 
 
 def _unsubscribe_problem(email: Email, origin: Origin) -> FieldError | None:

@@ -9,6 +9,7 @@ possessive. Not here: what becomes of the links (tracking.py).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import unescape
 
@@ -64,7 +65,36 @@ class Found:
 def find_links(html: str) -> Found:
     """Return the links of a document, or of a part of one."""
     links: list[Link] = []
-    body_end, at = len(html), 0
+    body_end = len(html)
+    for token, _ in _markup(html):
+        name = (token["name"] or "").lower()
+        if name in _LINKS:
+            link = _link(html, token.start("attributes"), token.end("attributes"))
+            if link:
+                links.append(link)
+        elif (token["end"] or "").lower() == "body":
+            body_end = token.start()
+    return Found(tuple(links), body_end)
+
+
+def has_plain(html: str, spans: Sequence[tuple[int, int]]) -> bool:
+    """Tell whether these parts of a document, in their order, stand between tags, as plain text.
+
+    None of them is in a tag, a comment or a raw text element, nor looks like the beginning of one.
+    """
+    wanted = iter(spans)
+    span = next(wanted, None)
+    for token, end in _markup(html):
+        while span is not None and span[1] <= token.start():
+            span = next(wanted, None)
+        if span is not None and span[0] < end:
+            return False
+    return True
+
+
+def _markup(html: str) -> Iterator[tuple[re.Match[str], int]]:
+    """Yield tags and comments, each with where it ends; a raw text element with all its text."""
+    at = 0
     while token := _TOKEN.search(html, at):
         at = token.end()
         if token[0] != "<!--" and token[0][-1] != ">":
@@ -72,15 +102,9 @@ def find_links(html: str) -> Found:
         name = (token["name"] or "").lower()
         if token[0] == "<!--":
             at = _after_comment(html, token.start())
-        elif name in _LINKS:
-            link = _link(html, token.start("attributes"), token.end("attributes"))
-            if link:
-                links.append(link)
         elif name in _RAW:
             at = _end_of_raw(html, name, at)
-        elif (token["end"] or "").lower() == "body":
-            body_end = token.start()
-    return Found(tuple(links), body_end)
+        yield token, at
 
 
 def _after_comment(html: str, start: int) -> int:

@@ -48,6 +48,7 @@ class Submission:
         is_test: came with a test key: it goes to the sandbox, whoever it is for.
         unsubscribe: how its recipients get out; None adds nothing to the message.
         tracking: where its body has placeholders for tokens of each recipient; None: nowhere.
+        campaign: row number of the campaign that it is of; 0: of none.
     """
 
     public_id: str
@@ -64,6 +65,7 @@ class Submission:
     is_test: bool = False
     unsubscribe: UnsubscribeOffer | None = None
     tracking: Places | None = None
+    campaign: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,8 +171,13 @@ class Compiled:
         return Rendered(subject, html, text_of(html or "") if text is None else text)
 
 
+def is_much_to_style(html: str) -> bool:
+    """Tell whether moving the styles of a document inline would take too long."""
+    return (html.count("{") + html.count(",")) * html.count("<") > MAX_STYLING
+
+
 def _inline(html: str) -> str:
-    if (html.count("{") + html.count(",")) * html.count("<") > MAX_STYLING:
+    if is_much_to_style(html):
         raise TemplateError("html: more styles and elements than can be moved inline")
     try:
         return with_inline_styles(html)
