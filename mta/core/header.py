@@ -264,6 +264,12 @@ def _session_clauses(helo: str, peer: str, hostname: str, protocol: str, tls: st
 
 def rfc5322_date(at: datetime) -> str:
     """Return an aware time as "Tue, 01 Jan 2030 09:30:00 +0000", in UTC (RFC 5322 3.3)."""
+    return _date(at.replace(microsecond=0))
+
+
+@lru_cache(maxsize=16)
+def _date(at: datetime) -> str:
+    """Return the same once for all mail of a second."""
     at = at.astimezone(UTC)
     day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
     clock = f"{at.hour:02}:{at.minute:02}:{at.second:02}"

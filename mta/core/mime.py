@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mta.core.header import HeaderBlock, HeaderError, rfc5322_date
+from mta.core.header import MAX_HEADER_FIELDS, MAX_HEADER_SIZE, rfc5322_date
 from mta.core.header_writer import (
     MAX_PIECE,
     ComposeError,
@@ -92,11 +92,12 @@ def compose(draft: Draft, *, boundary_seed: str) -> bytes:
         ComposeError: naming the part of the draft that cannot be sent.
     """
     body = _body(draft, boundary_seed)
-    header = header_block([*_fields(draft), ("MIME-Version", [" 1.0"]), *body.fields])
-    try:
-        HeaderBlock.parse(header)
-    except HeaderError as error:
-        raise ComposeError("headers", str(error)) from None
+    fields = [*_fields(draft), ("MIME-Version", [" 1.0"]), *body.fields]
+    header = header_block(fields)
+    if len(header) > MAX_HEADER_SIZE:
+        raise ComposeError("headers", f"the header is larger than {MAX_HEADER_SIZE} octets")
+    if len(fields) > MAX_HEADER_FIELDS:
+        raise ComposeError("headers", f"the header has more than {MAX_HEADER_FIELDS} fields")
     return header + b"\r\n" + body.body
 
 
