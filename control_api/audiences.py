@@ -25,10 +25,13 @@ from storage.database import Connection
 
 FIELD_TYPES = ("text", "number", "datetime")
 MAX_FIELDS = 100
+MAX_REFERENCE = 100
+"""Characters of a name that another service has for an audience."""
 REMOVED_AT_ONCE = 5_000
 """Members taken out in one transaction when an audience is deleted: mail waits for each."""
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _EXISTS = Problem(409, "already_exists", "The audience has a field with this tag.")
+_KNOWN = Problem(409, "already_exists", "There is an audience with this reference.")
 _FULL = Problem(409, "too_many", f"An audience has at most {MAX_FIELDS} fields.")
 _TEXTS = {"name": 256, "from_name": 256, "default_subject": 998}
 _ADDRESSES = ("from_email", "reply_to")
@@ -40,15 +43,27 @@ async def create_audience(call: Call) -> Response:
     with once(call, body) as request:
         fields = Fields(read_json(body), [])
         identity = _read(fields, Identity(""))
+        reference = _reference(fields)
         if not identity.name and not fields.errors:
             fields.fail("name", "required", "This field is required.")
         filters.finish(fields)
 
-        def act(connection: Connection) -> Written:
+        def act(connection: Connection) -> Written | Problem:
+            if reference and audiences.get(connection, call.tenant_id, reference) is not None:
+                return _KNOWN
             made = audiences.create(connection, call.tenant_id, identity, now=call.services.now())
-            return Written(_shown(connection, made))
+            audiences.set_reference(connection, made.row, reference)
+            return Written(_shown(connection, replace(made, reference=reference)))
 
         return (await request.run(act)).response()
+
+
+def _reference(fields: Fields) -> str:
+    """Take what the audience is called elsewhere, "" when nothing is given."""
+    reference = fields.text("reference", MAX_REFERENCE)
+    if reference.startswith("aud_") or "/" in reference:
+        fields.fail("reference", "invalid_value", "Expected no slash, and not aud_ first.")
+    return reference
 
 
 def _read(fields: Fields, old: Identity) -> Identity:
@@ -217,6 +232,7 @@ def _shown(connection: Connection, one: AudienceRecord) -> dict[str, object]:
     return {
         "object": "audience",
         "id": one.id,
+        "reference": one.reference or None,
         "name": identity.name,
         "from_email": identity.from_email or None,
         "from_name": identity.from_name or None,

@@ -351,6 +351,7 @@ def member_json(one: MemberRecord) -> dict[str, object]:
         "contact_id": one.contact_id,
         "email": one.email,
         "name": one.name or None,
+        "properties": one.properties,
         "status": one.status.value,
         "fields": one.values,
         "created_at": timestamp(one.created_at),

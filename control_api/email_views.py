@@ -6,7 +6,7 @@ Not here: sending (emails.py), changing (email_changes.py), attempts one by one 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -64,8 +64,11 @@ async def get_email(call: Call) -> Response:
 async def list_emails(call: Call) -> Response:
     """GET /v1/emails: newest first; `after` leads on to older ones, `before` back to newer ones."""
     query = _read_query(call.request)
-    page, total = await call.services.database.read(lambda db: _look_up(db, call.tenant_id, query))
-    listed = render_walk(page.emails, _summary, go_on=page.next)
+    found = await call.services.database.read(lambda db: _look_up(db, call.tenant_id, query))
+    page, total, engaged = found
+    listed = render_walk(
+        page.emails, lambda one: _summary(one) | _counted(engaged, one), go_on=page.next
+    )
     if total is not None:
         listed |= {"total": total.number, "total_is_exact": total.is_exact}
     return json_response(listed)
@@ -85,11 +88,15 @@ class _Query:
     is_empty: bool
 
 
+_Counts = Mapping[int, tuple[int, int]]
+"""Row id of a message -> opens and clicks."""
+
+
 def _look_up(
     connection: Connection, tenant_id: int, query: _Query
-) -> tuple[EmailPage, Total | None]:
+) -> tuple[EmailPage, Total | None, _Counts]:
     if query.is_empty:
-        return EmailPage((), ""), Total(0, is_exact=True) if query.wants_total else None
+        return EmailPage((), ""), Total(0, is_exact=True) if query.wants_total else None, {}
     page = query.page
     found = message_lists.page(
         connection,
@@ -100,9 +107,15 @@ def _look_up(
         before=page.before,
         skip=page.skip,
     )
+    engaged = tracking.counts(connection, [one.row_id for one in found.emails])
     if not query.wants_total:
-        return found, None
-    return found, message_lists.total(connection, tenant_id, query.filters)
+        return found, None, engaged
+    return found, message_lists.total(connection, tenant_id, query.filters), engaged
+
+
+def _counted(engaged: _Counts, view: EmailView) -> dict[str, object]:
+    opens, clicks = engaged.get(view.row_id, (0, 0))
+    return {"opens": opens, "clicks": clicks}
 
 
 def _read_query(request: Request) -> _Query:
@@ -159,6 +172,7 @@ def in_full(connection: Connection, view: EmailView, now: datetime) -> dict[str,
     engaged = tracking.of_message(connection, view.row_id)
     return {
         **_summary(view),
+        **_counted(tracking.counts(connection, [view.row_id]), view),
         "counts": Counter(one.status for one in view.recipients),
         "has_content": view.has_body,
         "recipients": [

@@ -47,6 +47,7 @@ class AudienceRecord:
         id: "aud_...", also the scope of unsubscriptions from it.
         identity: name and sender.
         opt_in: how people join.
+        reference: what its owner calls it, unique for a tenant; "" for nothing.
         created_at, updated_at: aware, UTC.
     """
 
@@ -56,6 +57,7 @@ class AudienceRecord:
     created_at: datetime
     updated_at: datetime
     opt_in: OptIn = OptIn()
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class AudienceField:
 
 _SELECT = """
 SELECT id, name, from_email, from_name, reply_to, default_subject, created_at, updated_at,
-    double_opt_in, confirmation_template
+    double_opt_in, confirmation_template, reference
 FROM audiences WHERE tenant_id = ?
 """
 
@@ -100,16 +102,26 @@ def create(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (tenant_id, *_columns(identity, opt_in), now_ms, now_ms),
     ).fetchone()
-    return _record((row[0], *_columns(identity, opt_in)[:5], now_ms, now_ms, *_opt_in(opt_in)))
+    shown = _columns(identity, opt_in)[:5]
+    return _record((row[0], *shown, now_ms, now_ms, *_opt_in(opt_in), ""))
 
 
-def get(connection: Connection, tenant_id: int, audience_id: str) -> AudienceRecord | None:
-    """Return the audience with this "aud_..." id; None when the tenant has none."""
-    number = ids.number_of(audience_id, "aud")
-    if number is None:
-        return None
-    row = connection.execute(f"{_SELECT} AND id = ?", (tenant_id, number)).fetchone()
+def get(connection: Connection, tenant_id: int, name: str) -> AudienceRecord | None:
+    """Return the audience with this "aud_..." id or reference; None when the tenant has none."""
+    number = ids.number_of(name, "aud")
+    condition, value = ("id = ?", number) if number is not None else (_BY_REFERENCE, name)
+    row = connection.execute(f"{_SELECT} AND {condition}", (tenant_id, value)).fetchone()
     return _record(row) if row else None
+
+
+_BY_REFERENCE = "reference = ? AND reference <> ''"
+
+
+def set_reference(connection: Connection, audience_row: int, reference: str) -> None:
+    """Give an audience a reference that no other of its tenant has; it must not look like an id."""
+    connection.execute(
+        "UPDATE audiences SET reference = ? WHERE id = ?", (reference, audience_row)
+    )
 
 
 def list_(
@@ -201,12 +213,13 @@ def _opt_in(opt_in: OptIn) -> tuple[bool, str]:
 
 
 def _record(row: tuple[Any, ...]) -> AudienceRecord:
-    number, *identity, created_at, updated_at, is_double, template_id = row
+    number, *identity, created_at, updated_at, is_double, template_id, reference = row
     return AudienceRecord(
         row=number,
         id=ids.numbered_id("aud", created_at, number),
         identity=Identity(*identity),
         opt_in=OptIn(bool(is_double), template_id),
+        reference=reference,
         created_at=ids.moment(created_at),
         updated_at=ids.moment(updated_at),
     )

@@ -19,6 +19,7 @@ from storage import (
     schema_contacts,
     schema_domains,
     schema_emails,
+    schema_references,
     schema_reports,
     schema_reputation,
     schema_request_log,
@@ -50,6 +51,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "templates": schema_contacts.TEMPLATES,
     "audiences": schema_audiences.AUDIENCES,
     "imports": schema_audiences.IMPORTS,
+    "audience_references": schema_references.REFERENCES,
 }
 """Name -> statements, in the order they are applied."""
 

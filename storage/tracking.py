@@ -182,6 +182,21 @@ def of_message(connection: Connection, message_row: int) -> dict[int | None, Eng
     }
 
 
+_COUNTS = """
+SELECT message_id, SUM(opens), SUM(clicks) FROM engagement
+WHERE message_id IN ({}) GROUP BY message_id
+"""
+
+
+def counts(connection: Connection, message_rows: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return row id of a message -> opens and clicks by people, for messages that have any."""
+    found: dict[int, tuple[int, int]] = {}
+    for some in chunks(message_rows):
+        rows = connection.execute(_COUNTS.format(marks(some)), some)
+        found.update({row: (opens, clicks) for row, opens, clicks in rows})
+    return found
+
+
 def forget(connection: Connection, message_rows: Sequence[int]) -> None:
     """Delete what is known of the recipients of messages that are about to be deleted."""
     rows = [(row,) for row in message_rows]

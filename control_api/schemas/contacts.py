@@ -52,6 +52,7 @@ _IDENTITY: Mapping[str, Schema] = {
 _AUDIENCE_ID = identifier("aud")
 _SHOWN_AUDIENCE: Mapping[str, Schema] = {
     "id": _AUDIENCE_ID,
+    "reference": or_null(text("What it is called elsewhere; names it like its id.")),
     "name": text(),
     **{name: or_null(one) for name, one in _IDENTITY.items()},
     "fields": array(ref("AudienceField")),
@@ -92,6 +93,7 @@ COMPONENTS: Mapping[str, Schema] = {
             "contact_id": identifier("ct"),
             "email": _EMAIL,
             "name": or_null(text()),
+            "properties": free_form("Of the contact."),
             "status": one_of(STATUSES),
             "fields": free_form("Values by tag."),
             "created_at": time("When the contact joined."),
@@ -216,8 +218,21 @@ SPECS: Mapping[str, Spec] = {
     ),
     "POST /v1/audiences": Spec(
         _AUDIENCES,
-        request=body(wish({"name": text(maxLength=256)}, _IDENTITY)),
+        request=body(
+            wish(
+                {"name": text(maxLength=256)},
+                {
+                    **_IDENTITY,
+                    "reference": text(
+                        "A name of your own for it, good in place of its id; 409 when an audience"
+                        " has it.",
+                        maxLength=100,
+                    ),
+                },
+            )
+        ),
         answer=body(ref("Audience")),
+        errors=(409,),
         examples={"One": {"name": "News", "from_email": "shop@sender.example"}},
         is_idempotent=True,
     ),

@@ -181,6 +181,8 @@ _SUMMARY: Mapping[str, Schema] = {
     "tags": {"type": "object", "additionalProperties": {"type": "string"}},
     "metadata": METADATA,
     "batch_id": or_null(identifier("bt")),
+    "opens": number("Openings by people.", minimum=0),
+    "clicks": number("Clicks by people.", minimum=0),
 }
 _EXAMPLE: Mapping[str, Any] = {
     "object": "email",
@@ -200,6 +202,8 @@ _EXAMPLE: Mapping[str, Any] = {
     "tags": {"kind": "invoice"},
     "metadata": {"order": 1007},
     "batch_id": None,
+    "opens": 1,
+    "clicks": 0,
 }
 _CLASS = or_null(one_of([one.value for one in BounceClass], "What kind of refusal it is."))
 COMPONENTS: Mapping[str, Schema] = {
