@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from mta.batching import Batcher
 from mta.core.disposition import Why
 from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
 from mta.logs import log_event
-from storage import directives, domains, engine_state, faults, queue
+from storage import directives, domains, engine_state, faults, queue, return_hosts
 from storage.database import Connection, Database
 from storage.domains import DkimKeyRecord
 from storage.errors import StorageFull, StorageUnavailable
@@ -49,10 +49,25 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class KeyBook:
-    """All DKIM keys by signing domain, and the version of the set (domains.keys_version)."""
+    """What mail of a domain is sent with.
+
+    Attributes:
+        keys: all DKIM keys by signing domain.
+        version: of the set (domains.keys_version).
+        return_hosts: tenant and sender domain -> the host of its own that return paths are in.
+    """
 
     keys: Mapping[str, Sequence[DkimKeyRecord]]
     version: int
+    return_hosts: Mapping[tuple[int, str], str] = field(default_factory=dict)
+
+    def return_host(self, tenant_id: int, sender_domain: str) -> str:
+        """Return the host for return paths of a domain, else of its closest parent; "" for none."""
+        while "." in sender_domain and self.return_hosts:
+            if host := self.return_hosts.get((tenant_id, sender_domain)):
+                return host
+            sender_domain = sender_domain.partition(".")[2]
+        return ""
 
 
 class EngineStore:
@@ -175,4 +190,8 @@ def _news(connection: Connection, since: Marks) -> News:
 
 
 def _key_book(connection: Connection) -> KeyBook:
-    return KeyBook(domains.signing_keys(connection), domains.keys_version(connection))
+    return KeyBook(
+        domains.signing_keys(connection),
+        domains.keys_version(connection),
+        return_hosts.used(connection),
+    )

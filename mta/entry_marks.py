@@ -51,11 +51,17 @@ class EntryMarks:
         differs = message.tracking is not None or (offer is not None and not offer.url)
         return differs or self.has_own_path(message)
 
-    def return_path(self, message: QueuedMessage, entry: QueuedEntry) -> str:
-        """Return what goes into MAIL FROM, "" for the null return path."""
+    def return_path(self, message: QueuedMessage, entry: QueuedEntry, host: str = "") -> str:
+        """Return what goes into MAIL FROM, "" for the null return path.
+
+        Args:
+            message: the mail.
+            entry: its recipient.
+            host: of the sender's own domain that return paths are in; "" for the server's.
+        """
         if not self.has_own_path(message):
             return message.mail_from
-        return f"{self._local(message, entry, Purpose.BOUNCE)}@{self.domain}"
+        return f"{self._local(message, entry, Purpose.BOUNCE)}@{host or self.domain}"
 
     def marked(self, header: bytes, message: QueuedMessage, entry: QueuedEntry) -> bytes:
         """Return a header block, blank line and all, with the fields for one recipient added."""

@@ -31,12 +31,13 @@ from mta.core.findings import (
     is_same,
     wants_out,
 )
-from mta.core.report_address import AddressRules, Sealed, read_address, read_local
+from mta.core.report_address import AddressRules, Sealed, read_local
 from mta.core.report_facts import ReportFacts
 from mta.core.return_path import Purpose
 from mta.core.suppression import SuppressionPolicy
 from mta.core.unsubscribe import read_token
 from mta.logs import log_event
+from mta.report_doorway import read_known
 from mta.report_parser import ParserDied, ReportParser
 from storage import correlation, faults, feedback, reports, unsubscribes
 from storage.database import Connection, Database
@@ -212,7 +213,7 @@ def _match(
 ) -> tuple[list[Pair], int]:
     """Return what was found about which of our mail, and how many findings found none."""
     findings = findings_of(facts)
-    sealed = list(_sealed(report.recipients, rules, now))
+    sealed = list(_sealed(connection, report.recipients, rules, now))
     pairs: list[Pair] = []
     for one in sealed:
         if one.purpose is Purpose.UNSUBSCRIBE:
@@ -229,14 +230,16 @@ def _match(
     return _match_by_clues(connection, report, facts, rules, findings, now)
 
 
-def _sealed(recipients: Sequence[str], rules: IntakeRules, now: datetime) -> Iterator[Sealed]:
+def _sealed(
+    connection: Connection, recipients: Sequence[str], rules: IntakeRules, now: datetime
+) -> Iterator[Sealed]:
     """Yield what the sealed ones among the addresses say that a report came to."""
     for text in recipients:
         try:
             address = parse_address(text)
         except AddressError:
             continue
-        found = read_address(address, rules.addresses, now) if rules.addresses else None
+        found = read_known(connection, address, rules.addresses, now) if rules.addresses else None
         if isinstance(found, Sealed):
             yield found
 

@@ -134,6 +134,7 @@ class ReportService:
                 session_time=timedelta(hours=1),
             ),
             tls=ServerTls(tls.certificate, tls.key) if tls.certificate and tls.key else None,
+            home=reports.domain,
         )
 
 

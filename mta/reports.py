@@ -23,9 +23,10 @@ from mta.core.header import HeaderBlock, HeaderError
 from mta.core.loops import is_looping
 from mta.core.message import Message
 from mta.core.reply import Reply
-from mta.core.report_address import AddressRules, Role, Sealed, digest_of, read_address
+from mta.core.report_address import AddressRules, Role, Sealed, digest_of, read_local
 from mta.core.return_path import Flaw, Purpose, ReturnPath
 from mta.logs import log_event
+from mta.report_doorway import read_known
 from mta.smtp_session import Arrival, Identity, Session
 from storage import correlation, faults, reports, unsubscribes
 from storage.database import Connection, Database
@@ -80,21 +81,9 @@ class ReportsHandler:
 
     async def recipient(self, session: Session, address: Address) -> Reply | None:
         """Take the addresses that exist, and refuse forged, expired and worn-out ones."""
-        match read_address(address, self._rules, self._now()):
-            case Role():
-                return None
-            case Sealed(Purpose.BOUNCE, path):
-                return await self._database.read(partial(_judge_return_path, path=path))
-            case Sealed(_, path):
-                return await self._database.read(partial(_judge_unsubscribe, path=path))
-            case Flaw.EXPIRED:
-                return _EXPIRED
-            case Flaw.FORGED:
-                return _FORGED
-            case Flaw.MALFORMED:
-                return _UNKNOWN
-            case other:
-                assert_never(other)
+        return await self._database.read(
+            partial(_judge, address=address, rules=self._rules, now=self._now())
+        )
 
     def begin(self, session: Session, envelope: Envelope, header: bytes) -> Arrival | Reply:
         """Take any report but one that goes round; a header that is no header is one too."""
@@ -131,7 +120,7 @@ class ReportsHandler:
 
     def _entry_numbers(self, addresses: Iterable[Address]) -> Iterable[int]:
         for address in addresses:
-            found = read_address(address, self._rules, self._now())
+            found = read_local(address.local, self._rules, self._now())
             if isinstance(found, Sealed) and found.purpose is Purpose.BOUNCE:
                 yield found.path.entry_number
 
@@ -148,6 +137,26 @@ class _Arrival:
     async def complete(self, message: Message) -> Reply:
         """Keep the report."""
         return await self.handler.keep(self.client, self.envelope, message)
+
+
+def _judge(
+    connection: Connection, address: Address, rules: AddressRules, now: datetime
+) -> Reply | None:
+    match read_known(connection, address, rules, now):
+        case Role():
+            return None
+        case Sealed(Purpose.BOUNCE, path):
+            return _judge_return_path(connection, path)
+        case Sealed(_, path):
+            return _judge_unsubscribe(connection, path)
+        case Flaw.EXPIRED:
+            return _EXPIRED
+        case Flaw.FORGED:
+            return _FORGED
+        case Flaw.MALFORMED:
+            return _UNKNOWN
+        case other:
+            assert_never(other)
 
 
 def _judge_return_path(connection: Connection, path: ReturnPath) -> Reply | None:

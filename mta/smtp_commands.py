@@ -147,7 +147,10 @@ class SmtpCommands(SmtpServer):
             self._errors += self._excess > self._limits.recipients
             raise Refusal(452, "4.5.3", "Too many recipients: send to the rest separately")
         recipient = parse_rcpt(
-            arg, is_extended=self.client.is_extended, has_smtputf8=self._mail.has_smtputf8
+            arg,
+            is_extended=self.client.is_extended,
+            has_smtputf8=self._mail.has_smtputf8,
+            home=self._service.home,
         )
         _allow(await self._service.handler.recipient(self.client, recipient.address))
         self._recipients.append(recipient)

@@ -152,6 +152,7 @@ class Service:
         tls: our certificate; None switches STARTTLS off.
         offers_auth: whether there is AUTH at all.
         requires_tls_for_auth: whether a password must not come in clear.
+        home: the domain that <postmaster> alone is in; "" for a door that does not know it.
     """
 
     hostname: str
@@ -161,6 +162,7 @@ class Service:
     tls: ServerTls | None = None
     offers_auth: bool = False
     requires_tls_for_auth: bool = True
+    home: str = ""
 
     def new_session(self, address: str, tls: str = "") -> Session:
         """Return the facts of a connection, or of one that TLS has just begun on (RFC 3207 4.2)."""

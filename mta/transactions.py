@@ -84,7 +84,11 @@ class TransactionBuilder:
                 hashed = body_hash(body)
             signature = await self._signature(message, marked, hashed, now)
             return Transaction(
-                mail_from=self._marks.return_path(message, entries[0]),
+                mail_from=self._marks.return_path(
+                    message,
+                    entries[0],
+                    self._book.return_host(message.tenant_id, message.sender_domain),
+                ),
                 # Reports come to us then, who want them in any case, and without the whole mail.
                 recipients=tuple(
                     TransactionRecipient(

@@ -14,7 +14,7 @@ from mta.core import ids
 from mta.core.domain_records import KeyState
 from mta.core.domain_standing import Standing, after_look, next_look
 from mta.core.event import EventKind, JsonValue
-from storage import dkim_rotation, domains, events
+from storage import dkim_rotation, domains, events, return_hosts
 from storage.database import Connection
 from storage.domains import DkimKeyRecord, DomainRecord
 
@@ -99,6 +99,7 @@ def conclude(
     is_rotating = not is_switched and bool(domain.keys_in(KeyState.NEXT))
     due_at = next_look(standing, is_rotating=is_rotating, interval=rules.interval, now=now)
     _store(connection, domain.id, standing, look, due_at)
+    _note_return_host(connection, domain, look)
     if event is not None:
         _tell(connection, domain, standing, look, event)
     changed = domains.get_domain(connection, None, domain.id)
@@ -120,6 +121,17 @@ def _store(
             domain_id,
         ),
     )
+
+
+def _note_return_host(connection: Connection, domain: DomainRecord, look: Look) -> None:
+    if return_hosts.note(
+        connection,
+        tenant_id=domain.tenant_id,
+        domain=domain.name,
+        host=domain.return_path,
+        report=look.report,
+    ):
+        domains.keys_changed(connection, domain.name)
 
 
 def _tell(

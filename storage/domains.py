@@ -16,7 +16,7 @@ from mta.core import ids
 from mta.core.domain_records import DkimKey, DomainFacts, KeyState
 from mta.core.domain_standing import Standing, next_look
 from mta.core.event import JsonValue
-from storage import directives
+from storage import directives, return_hosts
 from storage.database import Connection
 from storage.events import decoded_object
 from storage.sql import marks
@@ -134,6 +134,9 @@ def set_hosts(
         "UPDATE domains SET return_path = ?, tracking_host = ?, next_check_at = ? WHERE id = ?",
         (return_path, tracking_host, ids.milliseconds(now), domain_id),
     )
+    record = get_domain(connection, None, domain_id)
+    if record is not None and return_hosts.retire(connection, record.name, but=return_path):
+        keys_changed(connection, record.name)
 
 
 def list_domains(connection: Connection, *, tenant_id: int | None = None) -> list[DomainRecord]:
@@ -205,6 +208,7 @@ def delete_domain(connection: Connection, tenant_id: int | None, name: str) -> D
     record = get_domain(connection, tenant_id, name)
     if record is not None:
         connection.execute("DELETE FROM domains WHERE id = ?", (record.id,))
+        return_hosts.retire(connection, record.name)
         keys_changed(connection, record.name)
     return record
 
@@ -224,7 +228,7 @@ def signing_keys(connection: Connection) -> dict[str, tuple[DkimKeyRecord, ...]]
 
 
 def keys_version(connection: Connection) -> int:
-    """Return a number that grows with every change of what signing_keys gives."""
+    """Return a number that grows with every change of signing_keys and return_hosts.used."""
     row = connection.execute("SELECT value FROM counters WHERE name = 'dkim_keys'").fetchone()
     return int(row[0]) if row else 0
 
@@ -270,7 +274,7 @@ def insert_keys(
 
 
 def keys_changed(connection: Connection, name: str) -> None:
-    """Note that the signing keys of a domain are not what they were."""
+    """Note that signing keys or the return path of a domain are not what they were."""
     connection.execute(
         "INSERT INTO counters (name, value) VALUES ('dkim_keys', 1)"
         " ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"

@@ -116,18 +116,23 @@ def parse_mail(argument: str, *, is_extended: bool, max_size: int) -> MailComman
     return MailCommand(mail_from, has_smtputf8, ret, envid)
 
 
-def parse_rcpt(argument: str, *, is_extended: bool, has_smtputf8: bool) -> Recipient:
+def parse_rcpt(
+    argument: str, *, is_extended: bool, has_smtputf8: bool, home: str = ""
+) -> Recipient:
     """Return the recipient that the argument describes (RFC 5321 4.1.1.3).
 
     Args:
         argument: what follows "RCPT ".
         is_extended: whether the client said EHLO, without which there are no parameters.
         has_smtputf8: whether this transaction's MAIL gave SMTPUTF8.
+        home: the domain that <postmaster> alone is in (RFC 5321 4.5.1); "" refuses it.
 
     Raises:
         Refusal: bad syntax, or a parameter that is unknown, doubled or wrong.
     """
     path, parameters = _split(argument, "TO", "5.1.3", is_extended=is_extended)
+    if home and path.lower() == "<postmaster>":
+        path = f"<postmaster@{home}>"
     address = _address(path, "5.1.3", has_smtputf8=has_smtputf8)
     if address is None:
         raise Refusal(501, "5.1.3", "The null path is no recipient")

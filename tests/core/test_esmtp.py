@@ -28,6 +28,16 @@ def rcpt(argument: str, *, is_extended: bool = True, has_smtputf8: bool = False)
     return parse_rcpt(argument, is_extended=is_extended, has_smtputf8=has_smtputf8)
 
 
+def test_the_bare_postmaster_is_at_home() -> None:
+    for argument in ("TO:<postmaster>", "TO:<PostMaster> NOTIFY=NEVER"):
+        found = parse_rcpt(argument, is_extended=True, has_smtputf8=False, home="b.test")
+        assert str(found.address).lower() == "postmaster@b.test"
+        with pytest.raises(Refusal):
+            rcpt(argument)
+    with pytest.raises(Refusal):
+        parse_rcpt("TO:<abuse>", is_extended=True, has_smtputf8=False, home="b.test")
+
+
 @pytest.mark.parametrize(
     ("line", "command"),
     [

@@ -53,6 +53,13 @@ def test_the_return_path_names_entry_tenant_and_day_of_acceptance() -> None:
     assert (found.path.tenant_id, found.path.issued_on) == (7, NOW.date())
 
 
+def test_the_return_path_may_be_in_a_host_of_the_tenant() -> None:
+    local, _, host = MARKS.return_path(MESSAGE, ENTRY, "bounce.sender.test").partition("@")
+    assert host == "bounce.sender.test"
+    assert f"{local}@b.test" == MARKS.return_path(MESSAGE, ENTRY)
+    assert EntryMarks().return_path(MESSAGE, ENTRY, "bounce.sender.test") == "app@sender.test"
+
+
 @pytest.mark.parametrize(
     ("marks", "message", "expected"),
     [

@@ -14,7 +14,7 @@ from mta.core.return_path import Purpose
 from mta.core.unsubscribe import UnsubscribeOffer
 from mta.reports import MAX_REPORTS, ReportsHandler
 from mta.smtp_session import Limits, Service
-from storage import reports
+from storage import reports, return_hosts
 from storage.database import Database
 from tests.mta.test_report_intake import RULES, path
 from tests.storage import builders
@@ -40,7 +40,7 @@ class Door:
             on_report=self._kicked,
             now=lambda: self.now,
         )
-        self.service = Service("mta.test", self.handler, LIMITS)
+        self.service = Service("mta.test", self.handler, LIMITS, home="b.test")
 
     def _kicked(self) -> None:
         self.kicks += 1
@@ -51,6 +51,19 @@ class Door:
             return int(db.execute("SELECT MAX(id) FROM entries").fetchone()[0])
 
         return self.database.write_now(work)
+
+    def know(self, host: str, *, tenant_id: int) -> None:
+        """Have the DNS lead a tenant's host here."""
+        found = {"record": "Return-Path", "name": host, "status": "good"}
+        self.database.write_now(
+            lambda db: return_hosts.note(
+                db,
+                tenant_id=tenant_id,
+                domain=host.partition(".")[2],
+                host=host,
+                report={"records": [found]},
+            )
+        )
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.database.read_now(lambda db: db.execute(sql).fetchall())
@@ -127,6 +140,28 @@ async def test_an_old_return_path_has_expired_and_unsubscribing_has_not(door: Do
 async def test_roles_are_served(door: Door) -> None:
     for name in ("postmaster", "ABUSE", "fbl"):
         assert (await door.give(f"{name}@b.test")).startswith("250")
+
+
+async def test_the_postmaster_needs_no_domain(door: Door) -> None:
+    assert (await door.give("Postmaster", b"Subject: x\r\n\r\nhelp\r\n")).startswith("250")
+    assert door.rows("SELECT recipients FROM reports") == [('["postmaster@b.test"]',)]
+    assert (await door.give("abuse")).startswith("501 5.1.3")
+
+
+async def test_a_tenants_own_host_takes_its_return_paths(door: Door) -> None:
+    door.know("bounce.ant.test", tenant_id=1)
+    door.know("bounce.bee.test", tenant_id=2)
+    local, _, _ = path(door.entry()).partition("@")
+    assert (await door.give(f"{local}@bounce.ant.test")).startswith("250")
+    assert door.rows("SELECT recipients FROM reports") == [(f'["{local}@bounce.ant.test"]',)]
+    for role in ("postmaster", "abuse"):
+        assert (await door.give(f"{role}@bounce.ant.test")).startswith("250")
+    # What another tenant's zone leads here is no place for this one's return paths.
+    assert (await door.give(f"{local}@bounce.bee.test")).startswith("550 5.7.1")
+    assert (await door.give(f"{local}@bounce.elk.test")).startswith("550 5.1.1")
+    assert (await door.give("postmaster@bounce.elk.test")).startswith("550 5.1.1")
+    out = path(door.entry(unsubscribe=UnsubscribeOffer()), purpose=Purpose.UNSUBSCRIBE)
+    assert (await door.give(out.replace("b.test", "bounce.ant.test"))).startswith("550 5.7.1")
 
 
 async def test_rates_are_bounded_for_each_client(tmp_path: Path) -> None:

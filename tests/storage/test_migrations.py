@@ -12,6 +12,7 @@ from storage.database import Connection, Database
 from storage.errors import SchemaTooNew
 
 TABLES = {
+    "return_hosts",
     *("tenants", "api_keys", "domains", "dkim_keys", "counters", "messages", "message_tags"),
     *("bodies", "entries", "events", "suppressions", "idempotency", "webhooks", "webhook_retries"),
     *("directives", "suspensions"),
