@@ -25,6 +25,7 @@ from storage.database import Connection
 from storage.templates import TemplateRecord, Version
 
 MAX_NAME = 256
+MAX_KIND = 40
 MAX_VERSIONS = 100
 """How many a list of versions shows, the newest."""
 _MAX_NUMBER = 2**31
@@ -33,6 +34,7 @@ _MAX_NUMBER = 2**31
 @dataclass(frozen=True, slots=True)
 class _Wish:
     name: str
+    kind: str
     source: Source
 
 
@@ -44,7 +46,9 @@ async def create_template(call: Call) -> Response:
         wish = await _readable(call, _read(read_json(body)))
 
         def act(connection: Connection) -> Written | Problem:
-            made = templates.create(connection, tenant_id, wish.name, wish.source, now=now)
+            made = templates.create(
+                connection, tenant_id, wish.name, wish.source, kind=wish.kind, now=now
+            )
             return Written(_stored(connection, tenant_id, made))
 
         return (await request.run(act)).response()
@@ -90,6 +94,7 @@ def _as_wish(template: TemplateRecord, version: Version) -> dict[str, JsonValue]
     source = version.source
     return {
         "name": template.name,
+        "kind": template.kind,
         "subject": source.subject,
         "html": source.html,
         "text": source.text,
@@ -98,7 +103,7 @@ def _as_wish(template: TemplateRecord, version: Version) -> dict[str, JsonValue]
 
 
 async def _change(call: Call, wish: _Wish) -> Response:
-    """Write a new name and a new version, each if it differs."""
+    """Write a new name and kind and a new version, each if it differs."""
     tenant_id, now, name = call.tenant_id, call.services.now(), call.request.path_params["id"]
 
     def act(connection: Connection) -> dict[str, object] | None:
@@ -106,8 +111,8 @@ async def _change(call: Call, wish: _Wish) -> Response:
         if template is None:
             return None
         latest = templates.version(connection, template.row, template.latest)
-        if template.name != wish.name:
-            templates.rename(connection, template, wish.name, now=now)
+        if (template.name, template.kind) != (wish.name, wish.kind):
+            templates.rename(connection, template, wish.name, wish.kind, now=now)
         if latest is None or latest.source != wish.source:
             templates.add_version(connection, template, wish.source, now=now)
         return _stored(connection, tenant_id, template.id)
@@ -204,7 +209,7 @@ def _read(value: JsonValue) -> _Wish:
         ApiError: 422.
     """
     fields = Fields(value, [])
-    name = fields.required_text("name", MAX_NAME)
+    name, kind = fields.required_text("name", MAX_NAME), fields.text("kind", MAX_KIND)
     source = Source(
         subject=fields.text("subject", MAX_SUBJECT),
         html=fields.block("html") or None,
@@ -212,7 +217,7 @@ def _read(value: JsonValue) -> _Wish:
         inline_css=_flag(fields, "inline_css"),
     )
     filters.finish(fields)
-    return _Wish(name, source)
+    return _Wish(name, kind, source)
 
 
 async def _readable(call: Call, wish: _Wish) -> _Wish:
@@ -288,6 +293,7 @@ def _summary(template: TemplateRecord) -> dict[str, object]:
         "object": "template",
         "id": template.id,
         "name": template.name,
+        "kind": template.kind or None,
         "subject": template.subject,
         "status": "draft" if template.published is None else "published",
         "version": template.latest,

@@ -103,3 +103,11 @@ CREATE TABLE template_versions (
 """,
 )
 """The migration of templates."""
+
+TEMPLATE_KINDS: tuple[str, ...] = (
+    """
+    ALTER TABLE templates ADD COLUMN kind -- its owner's word for what kind it is; may be ''
+    TEXT NOT NULL DEFAULT ''
+    """,
+)
+"""The migration of what templates are called besides their names."""

@@ -22,6 +22,7 @@ class TemplateRecord:
         row: its row number.
         id: "tpl_...".
         name: for people.
+        kind: a word of its owner's for what kind of template it is; nothing depends on it.
         latest: number of the newest version, from 1.
         subject: of the newest version.
         published: of the one that mail is made of; None: none yet.
@@ -31,6 +32,7 @@ class TemplateRecord:
     row: int
     id: str
     name: str
+    kind: str
     latest: int
     subject: str
     published: int | None
@@ -48,7 +50,7 @@ class Version:
 
 
 _SELECT = """
-SELECT t.id, t.name, v.version, v.subject, t.published, t.created_at, t.updated_at
+SELECT t.id, t.name, t.kind, v.version, v.subject, t.published, t.created_at, t.updated_at
 FROM templates t JOIN template_versions v ON v.template_id = t.id AND v.version =
     (SELECT MAX(version) FROM template_versions WHERE template_id = t.id)
 WHERE t.tenant_id = ?
@@ -56,14 +58,20 @@ WHERE t.tenant_id = ?
 
 
 def create(
-    connection: Connection, tenant_id: int, name: str, source: Source, *, now: datetime
+    connection: Connection,
+    tenant_id: int,
+    name: str,
+    source: Source,
+    *,
+    kind: str = "",
+    now: datetime,
 ) -> str:
     """Make a template with its first version, unpublished; return its id."""
     now_ms = ids.milliseconds(now)
     row = connection.execute(
-        "INSERT INTO templates (tenant_id, name, created_at, updated_at) VALUES (?, ?, ?, ?)"
-        " RETURNING id",
-        (tenant_id, name, now_ms, now_ms),
+        "INSERT INTO templates (tenant_id, name, kind, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?) RETURNING id",
+        (tenant_id, name, kind, now_ms, now_ms),
     ).fetchone()
     _write(connection, row[0], 1, source, now_ms)
     return ids.numbered_id("tpl", now_ms, row[0])
@@ -94,11 +102,13 @@ def list_(
     return [_record(row) for row in rows]
 
 
-def rename(connection: Connection, template: TemplateRecord, name: str, *, now: datetime) -> None:
-    """Give a template another name."""
+def rename(
+    connection: Connection, template: TemplateRecord, name: str, kind: str, *, now: datetime
+) -> None:
+    """Give a template another name and kind."""
     connection.execute(
-        "UPDATE templates SET name = ?, updated_at = ? WHERE id = ?",
-        (name, ids.milliseconds(now), template.row),
+        "UPDATE templates SET name = ?, kind = ?, updated_at = ? WHERE id = ?",
+        (name, kind, ids.milliseconds(now), template.row),
     )
 
 
@@ -161,11 +171,12 @@ def _write(
 
 
 def _record(row: tuple[Any, ...]) -> TemplateRecord:
-    number, name, latest, subject, published, created_at, updated_at = row
+    number, name, kind, latest, subject, published, created_at, updated_at = row
     return TemplateRecord(
         row=number,
         id=ids.numbered_id("tpl", created_at, number),
         name=name,
+        kind=kind,
         latest=latest,
         subject=subject,
         published=published,

@@ -28,8 +28,10 @@ from mta.core.template import MAX_SOURCE, MAX_SUBJECT
 
 _TAG = "Templates"
 _NAME = text("For people.", minLength=1, maxLength=256)
+_KIND = text("A word of your own for what kind it is; nothing depends on it.", maxLength=40)
 _VERSION = number("Number of a version; the newest unless given.", minimum=1, maximum=2**31 - 1)
 _CONTENT: Mapping[str, Schema] = {
+    "kind": _KIND,
     "subject": text("Liquid, one line.", maxLength=MAX_SUBJECT),
     "html": text("Liquid; values are escaped.", maxLength=MAX_SOURCE),
     "text": text("Liquid; left out, it is made of the HTML.", maxLength=MAX_SOURCE),
@@ -38,6 +40,7 @@ _CONTENT: Mapping[str, Schema] = {
 _SUMMARY: Mapping[str, Schema] = {
     "id": identifier("tpl"),
     "name": text(),
+    "kind": or_null(_KIND),
     "subject": text("Of that version."),
     "status": one_of(["draft", "published"], "`draft`: no version is published."),
     "version": number("The newest; in a template that is looked at, the one that is shown."),
@@ -48,6 +51,7 @@ _SUMMARY: Mapping[str, Schema] = {
 _EXAMPLE = {
     "id": "tpl_01KJMQ0R000000000000000001",
     "name": "Order",
+    "kind": None,
     "subject": "Your order {{ number }}",
     "status": "published",
     "version": 2,
@@ -89,7 +93,12 @@ SPECS: Mapping[str, Spec] = {
         is_idempotent=True,
         examples={
             "An order": _ORDER,
-            "With everything": {**_ORDER, "text": "Thank you, {{ name }}.", "inline_css": True},
+            "With everything": {
+                **_ORDER,
+                "kind": "transactional",
+                "text": "Thank you, {{ name }}.",
+                "inline_css": True,
+            },
         },
     ),
     "GET /v1/templates": Spec(

@@ -49,6 +49,7 @@ class TestMaking:
             "object": "template",
             "id": "",
             "name": "order",
+            "kind": None,
             "status": "draft",
             "version": 1,
             "published_version": None,
@@ -87,6 +88,8 @@ class TestMaking:
             ({"name": None}, ("name", "required")),
             ({"name": "x" * 257}, ("name", "too_long")),
             ({"name": 7}, ("name", "invalid_type")),
+            ({"kind": "x" * 41}, ("kind", "too_long")),
+            ({"kind": ["x"]}, ("kind", "invalid_type")),
             ({"subject": "a\r\nBcc: x"}, ("subject", "invalid_text")),
             ({"subject": "{{ open"}, ("subject", "invalid_template")),
             ({"html": None}, ("html", "invalid_template")),
@@ -153,6 +156,15 @@ class TestVersions:
         changed = (await change(api.client, "PUT", path, {"name": "b", "text": "t"})).json
         assert (changed["name"], changed["subject"], changed["html"]) == ("b", "", None)
         assert (changed["text"], changed["inline_css"], changed["version"]) == ("t", False, 2)
+
+    async def test_a_kind_is_kept_until_it_is_changed(self, api: Api) -> None:
+        path = f"{PATH}/{(await make(api, kind='invoice'))['id']}"
+        changed = (await change(api.client, "PATCH", path, {"name": "b"})).json
+        assert (changed["kind"], changed["version"]) == ("invoice", 1)
+        assert (await api.client.get(PATH)).json["data"][0]["kind"] == "invoice"
+        other = (await change(api.client, "PATCH", path, {"kind": "receipt"})).json
+        assert (other["name"], other["kind"]) == ("b", "receipt")
+        assert (await change(api.client, "PUT", path, ORDER)).json["kind"] is None
 
     async def test_what_changes_nothing_is_no_version(self, api: Api) -> None:
         path = f"{PATH}/{(await make(api))['id']}"

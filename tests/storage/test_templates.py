@@ -34,7 +34,7 @@ def test_others_and_deleted_ones_are_not_there(connection: Connection) -> None:
     assert templates.get(connection, 1, "tpl_x") is None
     found = templates.get(connection, 1, made)
     assert found is not None
-    templates.rename(connection, found, "other", now=NOW)
+    templates.rename(connection, found, "other", "", now=NOW)
     assert [one.name for one in templates.list_(connection, 1, limit=9)] == ["other"]
     templates.delete(connection, found)
     assert templates.list_(connection, 1, limit=9) == []
