@@ -23,6 +23,7 @@ from storage import (
     schema_reports,
     schema_reputation,
     schema_request_log,
+    schema_return_hosts,
     schema_stats,
     schema_suppressions,
     schema_suspensions,
@@ -52,6 +53,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "audiences": schema_audiences.AUDIENCES,
     "imports": schema_audiences.IMPORTS,
     "audience_references": schema_references.REFERENCES,
+    "return_hosts": schema_return_hosts.RETURN_HOSTS,
     "template_kinds": schema_contacts.TEMPLATE_KINDS,
 }
 """Name -> statements, in the order they are applied."""
