@@ -55,7 +55,7 @@ async def create_for(call: Call, tenant_id: int) -> Response:
     body = await call.request.body()
     with once(call, body) as request:
         wish = _read(body, _Wish("", "", UNRESTRICTED), call.services.now(), is_new=True)
-        _require_no_more(call, wish.access)
+        require_no_more(call, wish.access)
         key_id, now = call.services.new_id("key"), call.services.now()
         secret = _new_secret(call, is_test=wish.access.is_test)
 
@@ -107,7 +107,7 @@ async def change_key(call: Call) -> Response:
     body = await call.request.body()
     old = await _find(call)
     wish = _read(body, _Wish(old.name, old.description, old.access), call.services.now())
-    _require_no_more(call, wish.access)
+    require_no_more(call, wish.access)
 
     def act(connection: Connection) -> Written | Problem:
         tenants.change_key(
@@ -126,7 +126,7 @@ async def rotate_key(call: Call) -> Response:
     """POST /v1/api-keys/{id}/rotate: a new secret; the old one works for a while."""
     body = await call.request.body()
     record = await _find(call)
-    _require_no_more(call, record.access)
+    require_no_more(call, record.access)
     with once(call, body) as request:
         old_until = call.services.now() + _read_grace(body)
         secret = _new_secret(call, is_test=record.access.is_test)
@@ -207,7 +207,12 @@ def _new_secret(call: Call, *, is_test: bool) -> str:
     return format_key(call.services.entropy(ENTROPY_SIZE), is_test=is_test)
 
 
-def _require_no_more(call: Call, wanted: Access) -> None:
+def require_no_more(call: Call, wanted: Access) -> None:
+    """Refuse to make, change or show what may do more than who asks.
+
+    Raises:
+        ApiError: 403.
+    """
     if denial := exceeds(wanted, call.key.access):
         raise ApiError(forbidden(denial))
 

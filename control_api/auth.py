@@ -1,6 +1,7 @@
 """The gate in front of every route that needs a key: whose request it is, and whether it may pass.
 
-A key comes as a Bearer token or in X-API-Key and is looked up by its hash (storage/tenants.py).
+A key comes as a Bearer token or in X-API-Key and is looked up by its hash (storage/tenants.py). The
+token of a user who has logged in (storage/user_tokens.py) is good for the same.
 What was found is remembered for a second, so that a busy client costs no read a request. A change
 through this API counts at once, and so does one by the command line, which says that there is one.
 """
@@ -17,11 +18,12 @@ from config.settings import Api
 from control_api.brake import Brake
 from control_api.client_address import client_address
 from control_api.errors import UNAUTHORIZED, ApiError, Problem
+from control_api.logins import Logins
 from control_api.rate_limits import RateLimiter
 from mta.core.access import Denial, Reason, may_use
-from mta.core.api_key import key_hash, looks_like_key
-from storage import tenants
-from storage.database import Database
+from mta.core.api_key import is_session, key_hash, looks_like_key
+from storage import tenants, user_tokens
+from storage.database import Connection, Database
 from storage.key_uses import KeyUses
 from storage.tenants import KeyRecord
 
@@ -33,6 +35,7 @@ class Gate:
 
     Attributes:
         limiter: counts the requests of each key.
+        logins: counts attempts to log in.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class Gate:
         """Take [api] of the settings, and who notes that keys are used."""
         limits = settings.limits
         self.limiter = RateLimiter(database, limits.requests, limits.exempt_networks, now)
+        self.logins = Logins(settings.login, now)
         self._brake = Brake(limits.wrong_keys, now)
+        self._pages = Brake(limits.pages, now, "requests of such pages")
         self._database = database
         self._proxies = settings.trusted_proxies
         self._uses = uses
@@ -55,11 +60,11 @@ class Gate:
         Args:
             request: the request.
             scope: what its route asks (Route.scope).
+            key: as sent, where that is not for this gate to find; "" for none.
 
         Raises:
             ApiError: 401 without a key, and for one that is unknown, revoked or expired; 429 for
                 one request, or one wrong key, too many; 403 where the key may not do this, or not
-            key: as sent, where that is not for this gate to find; "" for none.
                 from there.
         """
         client = client_address(request, self._proxies)
@@ -74,13 +79,20 @@ class Gate:
         self.limiter.count(request, record.id, client)
         if denial:
             raise ApiError(forbidden(denial))
-        self._uses.note(record.id)
+        if record.user is None:
+            self._uses.note(record.id)
         return record
 
-    def forget(self) -> None:
-        """Look all keys up again: some have changed."""
-        self._found.clear()
-        self._changes += 1
+    def admit_to_page(self, request: Request) -> None:
+        """Let a request of a page that needs no key pass.
+
+        Raises:
+            ApiError: 429; it is one too many from this client.
+        """
+        client = client_address(request, self._proxies)
+        # A proxy that nobody has called trusted would make all its clients one.
+        if client.is_certain and not self.limiter.is_exempt(client):
+            self._pages.note(client.text)
 
     def denial(self, request: Request, record: KeyRecord, scope: str) -> Problem | None:
         """Return the 403 for what a key that was let in may not do besides; None when it may."""
@@ -92,19 +104,31 @@ class Gate:
         """Tell whether the requests of a client are not counted."""
         return self.limiter.is_exempt(client_address(request, self._proxies))
 
+    def forget(self) -> None:
+        """Look all keys up again: some have changed."""
+        self._found.clear()
+        self._changes += 1
+
     async def _authenticate(self, key: str) -> KeyRecord:
         if not looks_like_key(key):
             raise ApiError(UNAUTHORIZED)
         hashed = key_hash(key)
         record, until = self._found.get(hashed, (None, self._now()))
         if record is None or until <= self._now():
-            record = await self._look_up(hashed)
+            record = await self._look_up(hashed, is_user=is_session(key))
         return record
 
-    async def _look_up(self, hashed: bytes) -> KeyRecord:
+    async def _look_up(self, hashed: bytes, *, is_user: bool) -> KeyRecord:
         self._found.pop(hashed, None)
-        changes = self._changes
-        record = await self._database.read(lambda db: tenants.authenticate(db, hashed))
+        changes, now = self._changes, self._now()
+
+        def find(connection: Connection) -> KeyRecord | None:
+            if not is_user:
+                return tenants.authenticate(connection, hashed)
+            is_on = self.logins.settings.enabled
+            return user_tokens.authenticate(connection, hashed, now) if is_on else None
+
+        record = await self._database.read(find)
         if record is None:
             raise ApiError(UNAUTHORIZED)
         if changes == self._changes:  # else it may be what was true before

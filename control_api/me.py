@@ -1,4 +1,4 @@
-"""GET /v1/me and GET /v1/usage: who a key is, and how much of its limits and quota is used.
+"""GET /v1/me and GET /v1/usage: who a key or user is, and how much of limits and quota is used.
 
 Every valid key may ask, whatever its scopes.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from control_api.api_keys import as_json
+from control_api import api_keys, users
 from control_api.routes import Call, Route, json_response, timestamp
 from mta.core.access import ANY_KEY
 from mta.core.quota import Quota
@@ -21,7 +21,12 @@ async def me(call: Call) -> Response:
     """GET /v1/me."""
     key = call.key
     return json_response(
-        {"object": "me", "tenant": {"name": key.tenant_name}, "api_key": as_json(key)}
+        {
+            "object": "me",
+            "tenant": {"name": key.tenant_name},
+            "api_key": None if key.user else api_keys.as_json(key),
+            "user": users.as_json(key.user) if key.user else None,
+        }
     )
 
 
@@ -71,6 +76,6 @@ def _window(usage: Usage) -> dict[str, object]:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/v1/me", me, ANY_KEY, "Tell who the key is"),
+    Route("GET", "/v1/me", me, ANY_KEY, "Tell who the key, or the user, is"),
     Route("GET", "/v1/usage", usage, ANY_KEY, "Tell how much of limits and quota is used"),
 )

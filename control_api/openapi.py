@@ -30,6 +30,7 @@ from control_api.schemas import (
     stats,
     suppressions,
     templates,
+    users,
     webhooks,
 )
 from control_api.schemas.base import JSON, Parameter, Schema, Spec, array, given, number, ref, text
@@ -49,6 +50,7 @@ _OTHERS = (
     queue,
     stats,
     keys,
+    users,
     admin,
 )
 SPECS: Mapping[str, Spec] = {

@@ -4,7 +4,7 @@ GET shows a page with a button and changes nothing, because scanners follow link
 the words of RFC 8058 acts. The page that confirms it has a signed button to take it back. There are
 no scripts, cookies or redirects, and nothing of the mail or of its recipient is shown.
 
-Not here: the links (mta/core/unsubscribe.py). Follows RFC 8058 3.2.
+Not here: the links (mta/core/unsubscribe.py), how a page looks (pages.py). Follows RFC 8058 3.2.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import base64
 import binascii
 from functools import partial
-from html import escape
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
+from control_api.pages import button, lost, page
 from control_api.routes import Call, Route
 from mta.core.seal import is_sealed, seal
 from mta.core.unsubscribe import ONE_CLICK, Unsubscribe, read_token
@@ -29,21 +29,13 @@ MAX_FORM = 16_384
 _PROOF_SIZE = 16
 _RESUBSCRIBE = b"resubscribe button"
 
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Robots-Tag": "noindex",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
-
 
 async def show_page(call: Call) -> Response:
     """GET /u/{token}: ask, and do nothing."""
     found = await _find(call)
     if found is None:
-        return _not_found()
-    return _page(
+        return lost()
+    return page(
         "Unsubscribe",
         "You are about to unsubscribe. You will get no more mail of this kind.",
         _button("Unsubscribe", *ONE_CLICK.split("=")),
@@ -54,7 +46,7 @@ async def act(call: Call) -> Response:
     """POST /u/{token}: unsubscribe with one click, or take that back with its proof."""
     found = await _find(call)
     if found is None:
-        return _not_found()
+        return lost()
     form = await _form(call)
     proof = form.get("resubscribe", "")
     token = call.request.path_params["token"]
@@ -62,7 +54,7 @@ async def act(call: Call) -> Response:
         return await _resubscribe(call, found, token, proof)
     name, value = ONE_CLICK.split("=")
     if form.get(name) != value:
-        return _page("Nothing was changed", "This link needs a click on its button.", "", 400)
+        return page("Nothing was changed", "This link needs a click on its button.", "", 400)
     via = "page" if form.get("via") == "page" else "one_click"
     is_new = await call.services.database.write(
         partial(unsubscribes.unsubscribe, target=found, via=via, now=call.services.now())
@@ -70,7 +62,7 @@ async def act(call: Call) -> Response:
     if is_new:
         call.services.kick()
     secrets = await call.services.database.read(instance_secrets.load)
-    return _page(
+    return page(
         "You are unsubscribed",
         "You will get no more mail of this kind. If that was a mistake, take it back here.",
         _button("Subscribe again", "resubscribe", _proof(token, secrets[0])),
@@ -87,10 +79,10 @@ async def _resubscribe(call: Call, target: Target, token: str, proof: str) -> Re
         secrets, _RESUBSCRIBE, token.encode("ascii", "replace"), mac
     )
     if not is_proven:
-        return _not_found()
+        return lost()
     now = call.services.now()
     await call.services.database.write(partial(unsubscribes.resubscribe, target=target, now=now))
-    return _page(
+    return page(
         "You are subscribed again",
         "You will get this mail as before.",
         _button("Unsubscribe", *ONE_CLICK.split("=")),
@@ -137,26 +129,10 @@ def _multipart(body: bytes) -> dict[str, str]:
 
 
 def _button(text: str, name: str, value: str) -> str:
-    fields = f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+    fields = {name: value}
     if name != "resubscribe":
-        fields += '<input type="hidden" name="via" value="page">'
-    return f'<form method="post">{fields}<button type="submit">{escape(text)}</button></form>'
-
-
-def _page(title: str, text: str, form: str, status: int = 200) -> Response:
-    """Return a page of constant texts; nothing that strangers wrote is ever on one."""
-    html = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width"></head>'
-        f"<body><h1>{escape(title)}</h1><p>{escape(text)}</p>{form}</body></html>\n"
-    )
-    return Response(html, status_code=status, headers=_HEADERS, media_type="text/html")
-
-
-def _not_found() -> Response:
-    """Return one answer for whatever is wrong with a link: it tells nothing."""
-    text = "It may have been cut off on the way. Copy it whole from the mail."
-    return _page("This link does not work", text, "", 404)
+        fields["via"] = "page"
+    return button(text, fields)
 
 
 ROUTES: tuple[Route, ...] = (

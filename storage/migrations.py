@@ -15,6 +15,7 @@ from sqlite_utils import Migrations
 from storage import (
     schema,
     schema_access,
+    schema_accounts,
     schema_audiences,
     schema_contacts,
     schema_domains,
@@ -55,6 +56,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "audience_references": schema_references.REFERENCES,
     "return_hosts": schema_return_hosts.RETURN_HOSTS,
     "template_kinds": schema_contacts.TEMPLATE_KINDS,
+    "users": schema_accounts.USERS,
 }
 """Name -> statements, in the order they are applied."""
 

@@ -123,7 +123,7 @@ def obstacle(connection: Connection, number: int) -> Undeletable | None:
 
 
 def delete(connection: Connection, number: int) -> Undeletable | None:
-    """Delete a tenant with its keys, webhooks and suppressions; or return what keeps it.
+    """Delete a tenant with its keys, users, webhooks and suppressions; or return what keeps it.
 
     Its settled mail and its figures stay until retention lets them go; nobody can ask for them.
     Many suppressions are better removed before, in steps.
@@ -131,7 +131,7 @@ def delete(connection: Connection, number: int) -> Undeletable | None:
     found = obstacle(connection, number)
     if found is not None:
         return found
-    for table in ("api_keys", "webhooks", "suppressions", "tenant_quotas"):
+    for table in ("api_keys", "users", "webhooks", "suppressions", "tenant_quotas"):
         connection.execute(f"DELETE FROM {table} WHERE tenant_id = ?", (number,))  # noqa: S608
     connection.execute("DELETE FROM tenants WHERE id = ?", (number,))
     return None

@@ -19,6 +19,7 @@ from typing import Any, cast
 from mta.core import ids, json_text
 from mta.core.access import UNRESTRICTED, Access
 from storage.database import Connection
+from storage.users import User
 
 DEFAULT_TENANT = 1
 """The tenant that exists from the start."""
@@ -26,10 +27,10 @@ DEFAULT_TENANT = 1
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """An API key, without the secret.
+    """An API key, without the secret; or a user's token, which is good for the same.
 
     Attributes:
-        id: "key_...".
+        id: "key_...", or the user's "usr_...".
         tenant_id, tenant_name: for whom it acts.
         name: what the operator calls it.
         last4: the last characters of the secret.
@@ -40,6 +41,7 @@ class KeyRecord:
         description: for people, "" for none.
         used_at: when it was last used, up to a minute late (aware, UTC); None: never.
         old_until: until when the secret before the last rotation works too; None: there is none.
+        user: whose token it is; None: it is a key.
     """
 
     id: str
@@ -53,6 +55,7 @@ class KeyRecord:
     description: str = ""
     used_at: datetime | None = None
     old_until: datetime | None = None
+    user: User | None = None
 
 
 _SELECT = """
@@ -60,6 +63,12 @@ SELECT k.id, k.tenant_id, t.name, k.name, k.last4, k.created_at, k.revoked_at, k
     k.sender_domains, k.networks, k.expires_at, k.is_test, k.description, k.used_at, k.old_until
 FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
 """
+
+
+def number_of(connection: Connection, name: str) -> int | None:
+    """Return the row id of the tenant with this name; None when there is none."""
+    row = connection.execute("SELECT id FROM tenants WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else None
 
 
 def create_key(  # noqa: PLR0913 - one parameter for each column

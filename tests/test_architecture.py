@@ -19,7 +19,10 @@ OWNERS = {
     "aiosmtplib": ("mta.smtp_wire",),
     "click": ("mta.cli",),
     "css_inline": ("mta.core.html_text",),
-    "cryptography": ("mta.signing", "mta.dkim_keys", "mta.tls_certificate"),
+    "cryptography": (
+        *("mta.signing", "mta.dkim_keys", "mta.tls_certificate"),
+        "mta.core.password",
+    ),
     "dkim": ("mta.signing",),
     "dns": ("mta.resolver",),
     "httptools": ("mta.http_protocol",),

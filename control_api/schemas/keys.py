@@ -132,7 +132,14 @@ SPECS: Mapping[str, Spec] = {
     "GET /v1/me": Spec(
         _TAG,
         answer=body(
-            resource("me", {"tenant": given({"name": text()}), "api_key": ref("ApiKey")}),
+            resource(
+                "me",
+                {
+                    "tenant": given({"name": text()}),
+                    "api_key": or_null(ref("ApiKey")),
+                    "user": or_null(ref("User")),
+                },
+            ),
         ),
     ),
     "GET /v1/usage": Spec(

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "restore": "Put a backup back.",
     "demo": "See a whole delivery on this machine, in a minute.",
     "key": "API keys: create, list, revoke.",
+    "user": "People who log in with a password: add, list, password, remove.",
     "domain": "Sender domains: add, show records, verify, delete.",
     "send": "Send one message through the running engine.",
     "sendmail": "The classic sendmail interface, for cron and old programs.",

@@ -33,6 +33,8 @@ AREAS: Mapping[str, tuple[str, ...]] = {
     "feedback": ("write",),
     "logs": ("read",),
     "keys": ("read", "write"),
+    "users": ("read", "write"),
+    "billing": ("read",),
 }
 """The areas of the API and what can be asked of each: scopes are "area:verb", or "area:*"."""
 SCOPES: tuple[str, ...] = (

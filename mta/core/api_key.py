@@ -1,8 +1,9 @@
-"""API keys: their form, their checksum and the hash that storage keeps.
+"""API keys and tokens of users: their form, their checksum and the hash that storage keeps.
 
 A key is "mta_live_" or "mta_test_", 32 base62 characters (190 bits) and a checksum of 6 more, so
 that a typing error is told from a revoked key without asking storage, and secret scanners can tell
-a key from noise. Not here: who may use it (storage/tenants.py).
+a key from noise. What a user gets for a password is "mta_user_" and the same, what stands in a
+one-time link "mta_once_". Not here: who may use it (storage/tenants.py, storage/user_tokens.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ ENTROPY_SIZE = 24
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BODY, _CHECKSUM = 32, 6
-_KEY = re.compile(rf"mta_(?:live|test)_[0-9A-Za-z]{{{_BODY + _CHECKSUM}}}")
+_KEY = re.compile(rf"mta_(?:live|test|user|once)_[0-9A-Za-z]{{{_BODY + _CHECKSUM}}}")
+_USER, _ONCE = "mta_user_", "mta_once_"
 
 
 def format_key(entropy: bytes, *, is_test: bool = False) -> str:
@@ -25,16 +27,39 @@ def format_key(entropy: bytes, *, is_test: bool = False) -> str:
     Raises:
         ValueError: another number of bytes.
     """
+    return _format("mta_test_" if is_test else "mta_live_", entropy)
+
+
+def format_session(entropy: bytes) -> str:
+    """Return the token of a user who has logged in; arguments and errors as format_key."""
+    return _format(_USER, entropy)
+
+
+def format_login_token(entropy: bytes) -> str:
+    """Return the token of a one-time link; arguments and errors as format_key."""
+    return _format(_ONCE, entropy)
+
+
+def _format(prefix: str, entropy: bytes) -> str:
     if len(entropy) != ENTROPY_SIZE:
         raise ValueError(f"a key takes {ENTROPY_SIZE} bytes of entropy")
-    prefix = "mta_test_" if is_test else "mta_live_"
     body = prefix + _base62(int.from_bytes(entropy, "big"), _BODY)
     return body + _checksum(body)
 
 
 def looks_like_key(text: str) -> bool:
-    """Tell whether the text has the form of a key and its checksum is right."""
+    """Tell whether the text has the form of a key or token and its checksum is right."""
     return bool(_KEY.fullmatch(text)) and text[-_CHECKSUM:] == _checksum(text[:-_CHECKSUM])
+
+
+def is_session(text: str) -> bool:
+    """Tell whether what looks like a key is the token of a user who has logged in."""
+    return text.startswith(_USER)
+
+
+def is_login_token(text: str) -> bool:
+    """Tell whether a text has the form of the token of a one-time link."""
+    return text.startswith(_ONCE) and looks_like_key(text)
 
 
 def key_hash(key: str) -> bytes:

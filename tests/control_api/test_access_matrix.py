@@ -11,9 +11,9 @@ from control_api.routes import Route
 from mta.core.access import ADMIN, ANY_KEY, AREAS, FULL, SCOPES, Access
 from tests.control_api.conftest import Api
 
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/docs", "/v1/openapi.json"}
+PUBLIC = {"/healthz", "/readyz", "/metrics", "/docs", "/v1/openapi.json", "/v1/login"}
 """What needs no key. Paths of signed links, which carry their own proof, are below."""
-SIGNED = ("/u/", "/c/", "/t/")
+SIGNED = ("/u/", "/c/", "/t/", "/login/")
 
 
 def allowed(scope: str, wanted: str) -> bool:

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from config.api import Login
 from control_api import openapi
 from control_api.app import ROUTES, build_app
 from control_api.docs_page import render
 from control_api.fields import Fields
+from control_api.logins import Logins
 from control_api.routes import Route
 from control_api.schemas import stats as stats_schemas
 from control_api.schemas.base import JSON, UNDOCUMENTED
@@ -37,11 +39,15 @@ TEMPLATE_ID = "tpl_01KJMQ0R000000000000000001"
 LISTENER = "https://127.0.0.1:8443"
 """Stands for the app's server in the examples; it is only looked up."""
 TEMPLATE = {"name": "order", "subject": "Order {{ number }}", "text": "Thank you."}
+USER = {"email": "ant@shop.example", "password": "correct horse battery", "role": "owner"}
 OTHERWISE = {
     "DELETE /v1/contacts/{id}/tags": (422, "no tag is named"),
     "POST /v1/audiences/{id}/contacts/{contact}/subscribe": (409, "the address is suppressed"),
     "POST /v1/emails/{id}/retry": (409, "nothing of it has failed"),
     "POST /v1/batches/{id}/cancel": (409, "nothing of it waits: the address is suppressed"),
+    "POST /v1/logout": (409, "a key is nobody's session"),
+    "POST /v1/me/password": (409, "a key has no password"),
+    "POST /login/{token}": (404, "a made-up token"),
     "GET /u/{token}": (404, "a made-up token"),
     "POST /u/{token}": (404, "a made-up token"),
     "GET /t/c/{token}/{target}": (404, "a made-up token"),
@@ -87,6 +93,7 @@ class World:
 
     def __init__(self, api: Api) -> None:
         api.services = replace(api.services, domain_work=FakeWork(api))
+        api.services.gate.logins = Logins(Login(enabled=True), api.clock)
         api.app = build_app(api.services)
         api.client = api.client_with(self._admin_key(api))
         self.client = api.client
@@ -121,6 +128,7 @@ class World:
             "emails": await self.client.post("/v1/emails", mail),
             "suppressions": await self.client.post("/v1/suppressions", {"email": "x@example.net"}),
             "templates": await self.client.post("/v1/templates", TEMPLATE),
+            "users": await self.client.post("/v1/users", USER),
         }
         person = {"email": "x@example.net"}
         made["contacts"] = await self.client.post("/v1/contacts", person)

@@ -26,6 +26,7 @@ TABLES = {
     *("contacts", "contact_tags", "audiences", "audience_fields", "memberships"),
     *("templates", "template_versions"),
     *("membership_counts", "member_tags", "confirmations", "imports", "import_errors"),
+    *("users", "user_tokens"),
 }
 
 
