@@ -27,6 +27,7 @@ class ApiLimits:
     requests: Limits = (units.rate("100/s"), units.rate("5000/m"))
     exempt_networks: Networks = LOOPBACK
     wrong_keys: Limits = (units.rate("30/m"),)
+    pages: Limits = (units.rate("600/m"),)
     connections: Count = 1000
     connections_per_address: Count = 100
 

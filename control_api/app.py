@@ -160,6 +160,10 @@ def _described(base_url: str) -> tuple[bytes, bytes]:
     return encode(document), docs_page.render(document)
 
 
+_PAGES = ("/u/", "/c/")
+"""Where links in mail lead: no key, and anybody may come."""
+
+
 def _paths() -> list[str]:
     return list(dict.fromkeys(route.path for route in ROUTES))
 
@@ -173,6 +177,8 @@ def _path_route(path: str, services: Services) -> StarletteRoute:
     async def endpoint(request: Request) -> Response:
         route = by_method[request.method]
         attribute(request.scope, route.path, None)
+        if route.path.startswith(_PAGES):
+            services.gate.admit_to_page(request)
         caller = await services.gate.admit(request, route.scope) if route.scope else None
         attribute(request.scope, route.path, caller)
         if route.scope:

@@ -1,4 +1,4 @@
-"""Clients that show no good key: after some of that in a minute they are told to wait.
+"""Clients without a good key, and those of pages that need none: too many requests have to wait.
 
 A good key always passes: who has one may share an address with the trouble. A client is an IPv4
 address or the /64 that one IPv6 site has; of too many, the oldest are forgotten.
@@ -18,16 +18,22 @@ MAX_CLIENTS = 10_000
 
 
 class Brake:
-    """Wrong keys by client, of one process."""
+    """Requests by client, of one process."""
 
-    def __init__(self, limits: Sequence[Limit], now: Callable[[], datetime]) -> None:
-        """Take how many wrong keys are let pass (empty: any number), and the time."""
+    def __init__(
+        self,
+        limits: Sequence[Limit],
+        now: Callable[[], datetime],
+        what: str = "requests without a good API key",
+    ) -> None:
+        """Take how many are let pass (empty: any number), the time, and what is too many."""
         self._limits = limits
         self._now = now
+        self._what = what
         self._meters: OrderedDict[str, Meter] = OrderedDict()
 
     def note(self, address: str) -> None:
-        """Count a request without a good key.
+        """Count a request.
 
         Raises:
             ApiError: 429; it is one too many.
@@ -41,10 +47,10 @@ class Brake:
         if len(self._meters) > MAX_CLIENTS:
             self._meters.popitem(last=False)
         if ruling.retry_after is not None:
-            raise ApiError(_braked(ruling.retry_after))
+            raise ApiError(_braked(self._what, ruling.retry_after))
 
 
-def _braked(wait: timedelta) -> Problem:
+def _braked(what: str, wait: timedelta) -> Problem:
     seconds = whole_seconds(wait)
-    message = f"Too many requests without a good API key came from your address; wait {seconds} s."
+    message = f"Too many {what} came from your address; wait {seconds} s."
     return Problem(429, "too_many_failures", message, headers={"Retry-After": str(seconds)})

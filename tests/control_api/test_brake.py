@@ -28,6 +28,28 @@ async def test_right_keys_are_not_counted(api: Api) -> None:
     assert statuses == {200}
 
 
+async def test_pages_behind_links_are_limited_for_each_client(api: Api) -> None:
+    limits = ApiLimits(pages=(rate("3/m"),), exempt_networks=())
+    strict = api.with_settings(api=ApiSettings(limits=limits, trusted_proxies=()))
+    stranger = strict.client_with("")
+    answers = [await stranger.get("/u/forged") for _ in range(4)]
+    assert [one.status for one in answers] == [404, 404, 404, 429]
+    assert int(answers[3].headers["retry-after"]) > 0
+    assert (await stranger.post("/u/forged", {})).status == 429
+    assert (await strict.client.get("/v1/me")).status == 200, "the API is another matter"
+    strict.clock.advance(minutes=2)
+    assert (await stranger.get("/u/forged")).status == 404
+
+
+async def test_an_untrusted_proxy_is_not_taken_for_one_client(api: Api) -> None:
+    limits = ApiLimits(pages=(rate("1/m"),), exempt_networks=())
+    strict = api.with_settings(api=ApiSettings(limits=limits, trusted_proxies=()))
+    statuses = {
+        (await strict.client.get("/u/forged", x_forwarded_for="192.0.2.1")).status for _ in range(5)
+    }
+    assert statuses == {404}
+
+
 def test_memory_is_bounded() -> None:
     brake = Brake([rate("3/m")], Clock())
     for number in range(MAX_CLIENTS + 100):
