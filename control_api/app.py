@@ -8,6 +8,7 @@ Not here: the server that speaks HTTP (mta/daemon.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -30,6 +31,7 @@ from control_api import (
     event_types,
     feedback,
     health,
+    imports,
     login,
     login_page,
     me,
@@ -51,8 +53,8 @@ from control_api import (
     webhook_trial,
     webhooks,
 )
-from control_api.body_guard import BodyGuard, require_media
-from control_api.dialects import mailsflux
+from control_api.body_guard import BodyGuard, Streamed, require_media
+from control_api.dialects import mailsflux, sendflare, sk_live
 from control_api.dialects.base import Dialect
 from control_api.dialects.doors import Doors
 from control_api.dialects.server import DialectRoute, Named
@@ -88,6 +90,7 @@ _TABLE: tuple[Route, ...] = (
     *contacts.ROUTES,
     *audiences.ROUTES,
     *memberships.ROUTES,
+    *imports.ROUTES,
     *queue.ROUTES,
     *stats.ROUTES,
     *request_log.ROUTES,
@@ -106,7 +109,7 @@ ROUTES = tuple(
 )
 """The same with what the documentation says of each."""
 
-DIALECTS: tuple[Dialect, ...] = (mailsflux.DIALECT,)
+DIALECTS: tuple[Dialect, ...] = (mailsflux.DIALECT, sendflare.DIALECT, sk_live.DIALECT)
 """Other services' APIs that are answered too; of two with the same path, the first has the word
 until the body has told which is meant."""
 
@@ -115,6 +118,8 @@ WEBHOOK_FORMATS: Formats = {
 }
 """The forms in which endpoints can get events besides the native one."""
 
+ALIASES = {"/v1/audiences": ("/v1/lists", "/v1/segments")}
+"""Beginning of paths -> what it may also be called; documented as what it is."""
 UNSHED = ("/healthz", "/readyz", "/metrics", "/v1/events")
 """Paths served under overload too: supervisors ask, or, at the last one, apps wait for events."""
 
@@ -129,7 +134,7 @@ def build_app(services: Services) -> Starlette:
     app = Starlette(
         routes=[
             DialectRoute(ROUTES, services),
-            *(_path_route(path, services) for path in _paths()),
+            *(_path_route(path, name, services) for path in _paths() for name in _spellings(path)),
         ],
         middleware=[
             Middleware(RequestId, new_id=lambda: services.new_id("req")),
@@ -140,7 +145,7 @@ def build_app(services: Services) -> Starlette:
             Middleware(
                 BodyGuard,
                 max_size=services.settings.api.max_body_size,
-                streamed=suppressions.STREAMED,
+                streamed=suppressions.STREAMED | _spelled(imports.STREAMED),
             ),
             Middleware(Overload, exempt=UNSHED),
         ],
@@ -168,8 +173,27 @@ def _paths() -> list[str]:
     return list(dict.fromkeys(route.path for route in ROUTES))
 
 
-def _path_route(path: str, services: Services) -> StarletteRoute:
-    """Return one route for all methods of a path, so that a 405 can name them all."""
+def _spellings(path: str) -> list[str]:
+    """Return a path, and what it may also be called."""
+    for beginning, others in ALIASES.items():
+        rest = path.removeprefix(beginning)
+        if rest != path and rest[:1] in ("", "/"):
+            return [path, *(other + rest for other in others)]
+    return [path]
+
+
+def _spelled(streamed: Mapping[str, Streamed]) -> dict[str, Streamed]:
+    return {spelled: one for path, one in streamed.items() for spelled in _spellings(path)}
+
+
+def _path_route(path: str, spelled: str, services: Services) -> StarletteRoute:
+    """Return one route for all methods of a path, so that a 405 can name them all.
+
+    Args:
+        path: as it stands in the table.
+        spelled: as the client calls it.
+        services: what handlers work with.
+    """
     by_method = {route.method: route for route in ROUTES if route.path == path}
     if "GET" in by_method:
         by_method["HEAD"] = by_method["GET"]
@@ -185,7 +209,7 @@ def _path_route(path: str, services: Services) -> StarletteRoute:
             require_media(request, route.spec.request)
         return await route.handler(Call(request, services, caller))
 
-    return StarletteRoute(path, endpoint, methods=list(by_method))
+    return StarletteRoute(spelled, endpoint, methods=list(by_method))
 
 
 async def _answer(request: Request, exception: Exception) -> Response:

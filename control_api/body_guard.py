@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -56,6 +57,14 @@ def _has_body(request: Request) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """Bodies that are used as they come: their bytes at most, and their media type; "" for any."""
+
+    size: int
+    media: str = ""
+
+
 class BodyGuard:
     """Refuses bodies that are too long, too slow or encoded, before they are buffered.
 
@@ -67,7 +76,7 @@ class BodyGuard:
         self,
         app: ASGIApp,
         max_size: int,
-        streamed: Mapping[str, int] = MappingProxyType({}),
+        streamed: Mapping[str, Streamed] = MappingProxyType({}),
         max_buffered: int = MAX_BUFFERED,
     ) -> None:
         """Take the limits.
@@ -75,12 +84,13 @@ class BodyGuard:
         Args:
             app: what handles the requests.
             max_size: bytes of a body.
-            streamed: path -> the bytes that its bodies may have, which are used as they come.
+            streamed: path, which may have parameters in braces -> those of its bodies that are
+                used as they come.
             max_buffered: bytes of all other bodies together.
         """
         self._app = app
         self._max_size = max_size
-        self._streamed = streamed
+        self._streamed = [(_pattern(path), bodies) for path, bodies in streamed.items()]
         self._room = Room(max(max_buffered, max_size))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +98,7 @@ class BodyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        streamed = self._streamed.get(scope["path"])
+        streamed = self._size_of_streamed(scope)
         if streamed is not None:
             body = _Body(scope, receive, streamed, Room(streamed))
         else:
@@ -107,6 +117,19 @@ class BodyGuard:
             await self._app(scope, body.receive, send_and_close)
         finally:
             body.leave()
+
+    def _size_of_streamed(self, scope: Scope) -> int | None:
+        """Return the bytes that a body may have which is used as it comes; None: it is not."""
+        for pattern, bodies in self._streamed:
+            if pattern.fullmatch(scope["path"]):
+                media = Headers(scope=scope).get("content-type", "").partition(";")[0]
+                is_meant = bodies.media in ("", media.strip().lower())
+                return bodies.size if is_meant else None
+        return None
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile("[^/]+".join(re.escape(part) for part in re.split(r"\{\w+\}", path)))
 
 
 class Room:

@@ -15,6 +15,7 @@ from mta.core.event import JsonValue
 from mta.core.json_text import encode
 from storage.audiences import AudienceField
 from storage.contacts import NewContact
+from storage.joining import Joiner
 
 MAX_NAME = 256
 MAX_TAG = 100
@@ -34,6 +35,22 @@ def read_contact(fields: Fields) -> NewContact | None:
     if address is None:
         return None
     return NewContact(address.key, str(address), name, properties, tags)
+
+
+def read_joiner(
+    fields: Fields, known: Mapping[str, AudienceField], status: Status = Status.SUBSCRIBED
+) -> Joiner | None:
+    """Take a whole object that says who joins an audience with these fields; None when it is wrong.
+
+    Args:
+        fields: the object.
+        known: fields of the audience.
+        status: the one of whoever names none.
+    """
+    contact, wished = read_contact(fields), read_status(fields)
+    values = read_values(fields, known, is_new=True)
+    fields.finish()
+    return None if contact is None else Joiner(contact, wished or status, values)
 
 
 def read_address(fields: Fields, name: str = "email") -> Address | None:
@@ -58,10 +75,10 @@ def read_properties(fields: Fields) -> Mapping[str, JsonValue]:
     return {}
 
 
-def read_tags(fields: Fields) -> tuple[str, ...]:
-    """Take `tags`, words in an array."""
+def read_tags(fields: Fields, name: str = "tags") -> tuple[str, ...]:
+    """Take `tags`, or another field that has such words in an array."""
     found = []
-    for path, value in fields.items("tags", MAX_TAGS):
+    for path, value in fields.items(name, MAX_TAGS):
         wrong = line_error(value, MAX_TAG)
         if wrong is None and not str(value).strip():
             wrong = "required", "A tag has at least one character."

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from control_api import filters
 from control_api.audiences import find as find_audience
-from control_api.contact_payload import MAX_TAG, read_contact, read_status, read_values
+from control_api.contact_payload import MAX_TAG, read_joiner, read_status, read_values
 from control_api.contacts import answer, member_json, told
 from control_api.contacts import find as find_contact
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
@@ -97,17 +97,10 @@ def _read(value: JsonValue, known: Mapping[str, AudienceField]) -> tuple[list[Jo
             fields.fail("contacts", "required", "Give at least one contact.")
     else:
         people = [Fields(value, errors)]
-    found = [_read_one(one, known) for one in people]
+    found = [read_joiner(one, known) for one in people]
     if errors:
         raise ApiError(invalid(errors))
     return [one for one in found if one is not None], is_bulk
-
-
-def _read_one(fields: Fields, known: Mapping[str, AudienceField]) -> Joiner | None:
-    contact, status = read_contact(fields), read_status(fields)
-    values = read_values(fields, known, is_new=True)
-    fields.finish()
-    return None if contact is None else Joiner(contact, status or Status.SUBSCRIBED, values)
 
 
 def _shown(connection: Connection, audience: AudienceRecord, row: int) -> dict[str, object]:

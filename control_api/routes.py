@@ -45,6 +45,7 @@ class Services:
         journal_news: tells whose events have come; the webhook sender's.
         requests: notes which requests were answered.
         wake_reports: called after each commit that gives the reading of reports work.
+        wake_imports: called after each commit that gives the import worker work.
         tracker: counts openings and clicks.
         templates: reads templates, and keeps what was read.
         webhook_formats: the forms in which endpoints can get events besides the native one.
@@ -65,6 +66,7 @@ class Services:
     journal_news: JournalNews = field(default_factory=JournalNews)
     requests: RequestMeter = field(default_factory=RequestMeter)
     wake_reports: Callable[[], object] = bool
+    wake_imports: Callable[[], object] = bool
     gauges: Callable[[], Mapping[str, int]] = dict
     templates: Templates = field(default_factory=Templates)
     webhook_formats: Formats = field(default_factory=dict)

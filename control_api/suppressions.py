@@ -17,6 +17,7 @@ from functools import partial
 from starlette.responses import Response, StreamingResponse
 
 from control_api import filters
+from control_api.body_guard import Streamed
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, read_json
 from control_api.idempotency import Written, once
@@ -366,5 +367,5 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", _ONE, delete_suppression, _WRITE, "Send to an address again"),
 )
 """Paths that are words come before the one that takes an address."""
-STREAMED = {IMPORT_PATH: MAX_IMPORT}
-"""Paths whose bodies are read as they come, and how many bytes they may have."""
+STREAMED = {IMPORT_PATH: Streamed(MAX_IMPORT)}
+"""Paths whose bodies are read as they come."""

@@ -18,6 +18,7 @@ from config.settings import Api, Settings
 from control_api.app import WEBHOOK_FORMATS, build_app
 from control_api.auth import Gate
 from control_api.http_client import HttpClient
+from control_api.import_worker import ImportWorker
 from control_api.request_meter import RequestMeter
 from control_api.routes import Services
 from control_api.tracker import Tracker
@@ -86,6 +87,7 @@ class Front:
             on_events=self.webhooks.kick,
             now=utc_now,
         )
+        self._imports = ImportWorker(database, now=utc_now, on_events=self.webhooks.kick)
         self._gate = Gate(database, settings.api, uses, utc_now)
         self._requests = RequestMeter()
         self._tracker = Tracker(database, settings.api.public_url, on_events=self.webhooks.kick)
@@ -138,6 +140,7 @@ class Front:
             "rate limits": self._gate.limiter.run(),
             "request log": self._requests.run(self._database),
             "tracking": self._tracker.run(),
+            "imports": self._imports.run(),
         }
         self._background = [tasks.create_task(each, name=name) for name, each in work.items()]
         if doors.api is not None:
@@ -178,6 +181,7 @@ class Front:
             domain_work=self._domains,
             journal_news=self.webhooks.journal_news,
             wake_reports=self.reports.kick,
+            wake_imports=self._imports.kick,
             requests=self._requests,
             gauges=gauges,
             webhook_formats=WEBHOOK_FORMATS,

@@ -18,6 +18,7 @@ from storage import (
     events,
     feedback,
     idempotency,
+    imports,
     quotas,
     reports,
     request_log,
@@ -123,8 +124,9 @@ class Maintenance:
         return pruned, others + directives.prune(connection) + self._forget(connection, now)
 
     def _forget(self, connection: Connection, now: datetime) -> int:
-        """Forget what came back, as long after it as events are kept, and old failures."""
+        """Forget reports, ended imports, as long after them as events are kept; old failures."""
         count = reports.prune(connection, now - self._keep_events, limit=STEP)
+        count += imports.forget_before(connection, now - self._keep_events, limit=STEP)
         return count + feedback.forget_failures(connection, now, limit=STEP)
 
     async def _remove(self, files: Iterable[str]) -> None:

@@ -59,11 +59,12 @@ def prune(
 
 
 def files_in_use(connection: Connection, names: Collection[str]) -> set[str]:
-    """Return which of these spool files a message refers to; the others may be removed."""
+    """Return which of these spool files something refers to; the others may be removed."""
     found: set[str] = set()
     for some in chunks(list(names)):
-        rows = connection.execute(f"SELECT file FROM bodies WHERE file IN ({marks(some)})", some)
-        found.update(name for (name,) in rows)
+        for table in ("bodies", "imports"):
+            sql = f"SELECT file FROM {table} WHERE file IN ({marks(some)})"
+            found.update(name for (name,) in connection.execute(sql, some))
     return found
 
 

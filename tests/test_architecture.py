@@ -32,6 +32,7 @@ OWNERS = {
     "lxml": ("mta.core.html_text",),
     "msgspec": ("mta.core.json_text",),
     "pysqlite3": ("storage.database", "storage.migrations", "storage.backup"),
+    "python_multipart": ("control_api.multipart",),
     "rich": ("mta.cli.output",),
     "sqlite_utils": ("storage.database", "storage.migrations"),
     "starlette": ("control_api",),

@@ -102,7 +102,7 @@ COMPONENTS: Mapping[str, Schema] = {
     ),
 }
 _NEW = wish({"email": _EMAIL}, {**_PERSON, "audience_id": text("Joins this audience too.")})
-_JOINER = wish({"email": _EMAIL}, {**_PERSON, **_MEMBER})
+JOINER = wish({"email": _EMAIL}, {**_PERSON, **_MEMBER})
 _ANT = {"email": "ant@example.net", "name": "Ant", "tags": ["shop"], "properties": {"vip": True}}
 _CONTACT = body(ref("Contact"))
 _MEMBERSHIP = body(ref("Membership"))
@@ -293,7 +293,7 @@ SPECS: Mapping[str, Spec] = {
         "One, or up to 1000 in `contacts`. Contacts that there are not are added. Whoever is"
         " suppressed joins with the status that says so.",
         request=body(
-            {"anyOf": [_JOINER, wish({"contacts": array(_JOINER, minItems=1, maxItems=1000)})]}
+            {"anyOf": [JOINER, wish({"contacts": array(JOINER, minItems=1, maxItems=1000)})]}
         ),
         answer=body(
             {

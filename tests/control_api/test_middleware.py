@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from control_api.app import UNSHED
-from control_api.body_guard import BodyGuard
+from control_api.body_guard import BodyGuard, Streamed
 from control_api.errors import ApiError
 from control_api.middleware import MAX_LAG, LoopLag, Overload, RequestId
 from tests.support.asgi import Client
@@ -73,7 +73,7 @@ def test_bodies_of_all_requests_have_so_much_room() -> None:
         await send({"type": "http.response.body"})
 
     async def story() -> None:
-        client = Client(BodyGuard(read_all, 100, {"/streamed": 1000}, max_buffered=250))
+        client = Client(BodyGuard(read_all, 100, {"/streamed": Streamed(1000)}, max_buffered=250))
 
         async def post(path: str = "/") -> int:
             try:

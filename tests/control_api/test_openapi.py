@@ -135,10 +135,13 @@ class World:
         made["audiences"] = await self.client.post("/v1/audiences", {"name": "News"})
         members = f"/v1/audiences/{made['audiences'].json['id']}/contacts"
         assert (await self.client.post(members, person)).status == 200
+        queued = await self.client.post(members.replace("/contacts", "/imports"), {"contacts": []})
+        assert queued.status == 202
         batch = [EMAIL | {"to": "x@example.net"}]
         made["batches"] = await self.client.post("/v1/emails/batch", batch)
         assert all(one.status == 200 for one in made.values()), made
         self.ids = {area: reply.json["id"] for area, reply in made.items()}
+        self.ids["imports"] = queued.json["id"]
         published = await self.client.post(f"/v1/templates/{self.ids['templates']}/publish")
         assert published.status == 200
         events = (await self.client.get(f"/v1/emails/{self.ids['emails']}/events")).json
