@@ -7,7 +7,7 @@ the two equal. Reading single values is units.py, filling the dataclasses loader
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -254,7 +254,7 @@ class Settings:
 
     server: Server = field(default_factory=Server)
     engine: Engine = Engine()
-    api: Api = Api()
+    api: Api = field(default_factory=Api)
     smtp: Smtp = Smtp()
     tls: Tls = Tls()
     dns: Dns = Dns()
@@ -283,6 +283,11 @@ class Settings:
     def reports(self) -> Reports:
         """[smtp.reports]."""
         return self.smtp.reports
+
+    @property
+    def suppression_policy(self) -> SuppressionPolicy:
+        """Which failures suppress; those in the sandbox do not."""
+        return replace(self.suppression.policy, sandbox_domain=self.api.sandbox_domain)
 
     @property
     def instance(self) -> Instance:

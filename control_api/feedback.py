@@ -51,7 +51,7 @@ async def report_bounce(call: Call) -> Response:
             connection,
             entry,
             failure,
-            policy=settings.suppression.policy,
+            policy=settings.suppression_policy,
             tells=settings.dsn.enabled,
             now=call.services.now(),
         )

@@ -73,7 +73,7 @@ def build_engine(
         name,
         on_events=on_events,
         on_told=on_told,
-        policy=settings.suppression.policy,
+        policy=settings.suppression_policy,
     )
     signer = None
     if settings.dkim.algorithms:

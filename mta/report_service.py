@@ -59,7 +59,7 @@ class ReportService:
             database,
             ReportParser(settings.bounces.rules),
             IntakeRules(
-                addresses, self.secrets, settings.suppression.policy, tells=settings.dsn.enabled
+                addresses, self.secrets, settings.suppression_policy, tells=settings.dsn.enabled
             ),
             on_events=self._on_report_events,
             now=now,

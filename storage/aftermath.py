@@ -72,7 +72,7 @@ def record(
     if not policy.rules:
         return
     if feedback.has_failures(connection):
-        _prove_alive(connection, settled)
+        _prove_alive(connection, settled, policy)
     faults = [one for one in settled if one.state in _FAILED and _tells(one, policy)]
     if faults:
         first_seq = events.last_seq(connection) - events_written
@@ -84,11 +84,13 @@ def _tells(one: Settled, policy: SuppressionPolicy) -> bool:
     return bool(one.bounce_class) and BounceClass(one.bounce_class) in policy.rules
 
 
-def _prove_alive(connection: Connection, settled: Iterable[Settled]) -> None:
+def _prove_alive(
+    connection: Connection, settled: Iterable[Settled], policy: SuppressionPolicy
+) -> None:
     for one in settled:
         if one.state is EntryState.DELIVERED:
             entry = correlation.entry_of(connection, one.due.entry_id, None)
-            if entry is not None:
+            if entry is not None and not entry.is_simulated(policy):
                 feedback.note_delivery(connection, entry.tenant_id, entry.recipient)
 
 
@@ -96,7 +98,7 @@ def _note_failure(
     connection: Connection, one: Settled, seq: int, policy: SuppressionPolicy
 ) -> None:
     entry = correlation.entry_of(connection, one.due.entry_id, None)
-    if entry is None:
+    if entry is None or entry.is_simulated(policy):
         return
     bounce_class, now = BounceClass(one.bounce_class), _rounded(one.due.at)
     fault = feedback.Fault(

@@ -17,7 +17,7 @@ from storage.feedback import EntryRef
 
 _SELECT = """
 SELECT q.id, q.message_id, m.public_id, q.tenant_id, q.recipient, q.state, q.reported, m.door,
-    m.mail_from, q.notify, m.unsubscribe
+    m.mail_from, q.notify, m.unsubscribe, q.domain, m.is_test
 FROM entries q JOIN messages m ON m.id = q.message_id
 """
 
@@ -47,7 +47,7 @@ def entries_of_email(
 
 def _entry(row: tuple[Any, ...]) -> EntryRef:
     (number, message_id, email_id, tenant_id, recipient, state, reported) = row[:7]
-    (door, mail_from, notify, unsubscribe) = row[7:]
+    (door, mail_from, notify, unsubscribe, domain, is_test) = row[7:]
     return EntryRef(
         id=number,
         message_id=message_id,
@@ -60,6 +60,8 @@ def _entry(row: tuple[Any, ...]) -> EntryRef:
         mail_from=mail_from,
         notify=notify,
         scope=_scope(unsubscribe),
+        route=domain,
+        is_test=bool(is_test),
     )
 
 

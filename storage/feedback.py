@@ -52,6 +52,8 @@ class EntryRef:
         mail_from: return path that the message was submitted with, "" for the null one.
         notify: what its sender wants to be told (RFC 3461 4.1).
         scope: the list it was sent to, "" for none.
+        route: the domain that it was sent to, the sandbox's for what went there.
+        is_test: sent with a test key.
     """
 
     id: int
@@ -65,6 +67,12 @@ class EntryRef:
     mail_from: str
     notify: str
     scope: str
+    route: str = ""
+    is_test: bool = False
+
+    def is_simulated(self, policy: SuppressionPolicy) -> bool:
+        """Tell whether it only went to the sandbox, so that nothing follows for its address."""
+        return self.is_test or (bool(self.route) and self.route == policy.sandbox_domain)
 
     @property
     def has_failed(self) -> bool:
@@ -117,7 +125,8 @@ def record_failure(
             failure.rule or failure.bounce_class.value, event_id, entry.email_id
         ),
     )
-    note_failure(connection, fault, policy=policy, now=now)
+    if not entry.is_simulated(policy):
+        note_failure(connection, fault, policy=policy, now=now)
     if tells:
         _note_due(connection, entry, failure, now)
     return True
@@ -142,7 +151,8 @@ def record_complaint(
     data: dict[str, JsonValue] = {"feedback_type": feedback_type}
     event_id = _record(connection, entry, EventKind.COMPLAINED, COMPLAINED, data, now)
     cause = suppressions.Cause(feedback_type, event_id, entry.email_id)
-    suppress(connection, entry.tenant_id, entry.recipient, "complaint", now, cause=cause)
+    if not entry.is_test:
+        suppress(connection, entry.tenant_id, entry.recipient, "complaint", now, cause=cause)
     return True
 
 

@@ -66,11 +66,16 @@ DEFAULT_RULES: Mapping[BounceClass, Rule] = MappingProxyType(
 class SuppressionPolicy:
     """Which classes suppress and how; a class without a rule never does.
 
+    Attributes:
+        rules: by class.
+        sandbox_domain: what goes there is made up, and tells nothing of an address; "" for none.
+
     Raises:
         PolicyError: a rule for a class that is not ALLOWED, or one that makes no sense.
     """
 
     rules: Mapping[BounceClass, Rule] = field(default_factory=lambda: DEFAULT_RULES)
+    sandbox_domain: str = ""
 
     def __post_init__(self) -> None:
         for bounce_class, rule in self.rules.items():

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from mta.core.bounce import HARD, BounceClass
-from mta.core.disposition import Bounced, Deferred, Disposition, Expired, Why
+from mta.core.disposition import Bounced, Deferred, Delivered, Disposition, Expired, Why
 from mta.core.event import EventKind
+from mta.core.findings import Failure
 from mta.core.outcome import Accepted, Attempt, Command, Refused
 from mta.core.reply import Reply
 from mta.core.suppression import SuppressionPolicy
-from storage import events, feedback, queue, suppressions
+from storage import correlation, events, feedback, queue, suppressions
 from storage.database import Connection
 from storage.entries import EntryState
 from tests.storage import builders
@@ -137,3 +138,60 @@ def test_l08_what_waits_for_a_suppressed_address_is_not_sent(connection: Connect
     assert pending == [("queued", 1), ("queued", 1), ("bounced", 0)]
     kinds = [event.kind for event in events.read(connection, after=0, limit=20)]
     assert kinds.count(EventKind.SUPPRESSED) == 1
+
+
+SANDBOX = SuppressionPolicy(sandbox_domain="sandbox.test")
+
+
+def simulate(
+    connection: Connection, recipient: str, disposition: Disposition, at: datetime
+) -> None:
+    """Settle mail that went to the sandbox: a test key's, or a live one's to a sandbox address."""
+    is_test = not recipient.endswith("@sandbox.test")
+    builders.accept(connection, recipient, at=at, is_test=is_test)
+    [entry] = builders.claim(connection, domain="sandbox.test", at=at)
+    answer = Refused(Reply(550, "5.1.1", "no"), Command.RCPT)
+    if isinstance(disposition, Delivered):
+        attempt = Attempt(Accepted(Reply(250, "", "ok")), builders.PEER, at, at)
+    else:
+        attempt = Attempt(answer, builders.PEER, at, at)
+    settled = replace(
+        builders.settlement(entry),
+        disposition=disposition,
+        attempt=attempt,
+        is_hard=isinstance(disposition, Bounced),
+    )
+    queue.settle(connection, [settled], SANDBOX)
+
+
+@pytest.mark.parametrize("recipient", ["ant@example.net", "bounced@sandbox.test"])
+def test_failures_in_the_sandbox_tell_nothing_of_an_address(
+    connection: Connection, recipient: str
+) -> None:
+    simulate(connection, recipient, Bounced(BounceClass.BAD_MAILBOX), NOW)
+    assert not suppressions.lookup(connection, 1, [recipient], NOW)
+    for day in range(0, 20, 2):
+        simulate(connection, recipient, FULL, days(day))
+    assert not feedback.has_failures(connection)
+    assert not suppressions.lookup(connection, 1, [recipient], days(21))
+
+
+def test_deliveries_in_the_sandbox_forget_no_failures(connection: Connection) -> None:
+    settle(connection, FULL, days(0))
+    settle(connection, FULL, days(2))
+    simulate(connection, "ant@example.net", Delivered(), days(3))
+    settle(connection, FULL, days(4))
+    assert suppressed(connection, days(5))
+
+
+def test_reports_about_test_mail_suppress_nobody(connection: Connection) -> None:
+    simulate(connection, "ant@example.net", Delivered(), NOW)
+    number = connection.execute("SELECT MAX(id) FROM entries").fetchone()[0]
+    entry = correlation.entry_of(connection, number, 1)
+    assert entry is not None
+    failure = Failure(
+        "ant@example.net", BounceClass.BAD_MAILBOX, is_permanent=True, is_hard=True, status="5.1.1"
+    )
+    assert feedback.record_failure(connection, entry, failure, policy=SANDBOX, tells=True, now=NOW)
+    assert feedback.record_complaint(connection, entry, "abuse", now=NOW)
+    assert not suppressed(connection)
