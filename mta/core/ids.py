@@ -62,3 +62,11 @@ def number_of(identifier: str, prefix: str) -> int | None:
     for letter in tail[10:]:
         number = number << 5 | _VALUES[letter]
     return number if number < 1 << 63 else None
+
+
+def ulid_number(identifier: str) -> int:
+    """Return the 128 bits of an id of ours, those before its "_" apart."""
+    number = 0
+    for letter in identifier.partition("_")[2]:
+        number = number << 5 | _VALUES[letter]
+    return number & ((1 << 128) - 1)

@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from control_api.app import ROUTES, build_app
+from control_api.app import ROUTES
 from control_api.dialects.mailsflux import DIALECT
 from tests.control_api.conftest import EMAIL, Api
-from tests.control_api.test_domains import FakeWork
+from tests.seeds.services import Service
 from tests.seeds.shapes import assert_shape, row
-from tests.support.asgi import Client, Reply
 
 BASES = ("", "/compat/mailsflux")
 
 
-class MailsFlux:
-    """The service as its client sees it."""
-
-    def __init__(self, api: Api, base: str) -> None:
-        self.api, self.base = api, base
-        app = build_app(replace(api.services, domain_work=FakeWork(api)))
-        self.client = Client(app, {"Authorization": f"Bearer {api.key}"})
-
-    async def call(self, method: str, path: str, body: Any = None) -> Reply:
-        data = b"" if body is None else json.dumps(body).encode()
-        return await self.client.request(method, self.base + path, body=data)
-
-    async def ok(self, method: str, path: str, body: Any = None) -> Any:
-        reply = await self.call(method, path, body)
-        assert reply.status == 200, reply.json
-        return reply.json
-
-
 @pytest.fixture(params=BASES, ids=["root", "prefix"])
-def flux(api: Api, request: pytest.FixtureRequest) -> MailsFlux:
-    return MailsFlux(api, request.param)
+def flux(api: Api, request: pytest.FixtureRequest) -> Service:
+    return Service(api, request.param)
 
 
 ACCEPTED = {"id": str, "status": "queued", "queued_at": str}
 
 
 @row("M-01", "M-27")
-async def test_send_answers_as_the_document_shows(flux: MailsFlux) -> None:
+async def test_send_answers_as_the_document_shows(flux: Service) -> None:
     made = await flux.ok("POST", "/v1/emails/send", EMAIL)
     assert_shape(made, ACCEPTED)
     assert made["queued_at"].startswith("2026-03-01T12:00:00")
@@ -53,14 +32,14 @@ async def test_send_answers_as_the_document_shows(flux: MailsFlux) -> None:
 
 
 @row("M-02")
-async def test_look_at_status_and_events(flux: MailsFlux) -> None:
+async def test_look_at_status_and_events(flux: Service) -> None:
     made = await flux.ok("POST", "/v1/emails/send", EMAIL)
     found = await flux.ok("GET", f"/v1/emails/{made['id']}")
     assert_shape(found, {"id": made["id"], "status": "queued", "events": [{"type": str}]})
 
 
 @row("M-03")
-async def test_list_with_filters_and_pages(flux: MailsFlux) -> None:
+async def test_list_with_filters_and_pages(flux: Service) -> None:
     for name in ("ant", "bee", "elk"):
         await flux.ok("POST", "/v1/emails/send", EMAIL | {"to": f"{name}@example.net"})
     page = await flux.ok("GET", "/v1/emails?status=queued&limit=2")
@@ -70,7 +49,7 @@ async def test_list_with_filters_and_pages(flux: MailsFlux) -> None:
 
 
 @row("M-04")
-async def test_a_thousand_in_one_request_and_not_one_more(flux: MailsFlux) -> None:
+async def test_a_thousand_in_one_request_and_not_one_more(flux: Service) -> None:
     emails = [EMAIL | {"to": f"bee{number}@example.net"} for number in range(1001)]
     made = await flux.ok("POST", "/v1/emails/batch", {"emails": emails[:1000]})
     assert len(made["data"]) == 1000
@@ -79,7 +58,7 @@ async def test_a_thousand_in_one_request_and_not_one_more(flux: MailsFlux) -> No
 
 
 @row("M-09", "M-10", "M-11", "M-12")
-async def test_templates(flux: MailsFlux) -> None:
+async def test_templates(flux: Service) -> None:
     made = await flux.ok("POST", "/v1/templates", {"name": "hello", "text": "Hi"})
     path = f"/v1/templates/{made['id']}"
     changed = await flux.ok("PUT", path, {"name": "bye", "text": "Bye"})
@@ -91,7 +70,7 @@ async def test_templates(flux: MailsFlux) -> None:
 
 
 @row("M-13", "M-14", "M-15", "M-16")
-async def test_audiences_and_their_contacts(flux: MailsFlux) -> None:
+async def test_audiences_and_their_contacts(flux: Service) -> None:
     made = await flux.ok("POST", "/v1/audiences", {"name": "News"})
     assert_shape(await flux.ok("GET", "/v1/audiences"), {"data": [{"id": made["id"]}]})
     path = f"/v1/audiences/{made['id']}/contacts"
@@ -104,7 +83,7 @@ async def test_audiences_and_their_contacts(flux: MailsFlux) -> None:
 
 
 @row("M-17", "M-18", "M-19")
-async def test_suppressions(flux: MailsFlux) -> None:
+async def test_suppressions(flux: Service) -> None:
     await flux.ok("POST", "/v1/suppressions", {"email": "ant@example.net"})
     listed = await flux.ok("GET", "/v1/suppressions")
     assert_shape(listed, {"data": [{"email": "ant@example.net", "reason": "manual"}]})
@@ -113,7 +92,7 @@ async def test_suppressions(flux: MailsFlux) -> None:
 
 
 @row("M-20", "M-21", "M-22")
-async def test_webhooks(flux: MailsFlux) -> None:
+async def test_webhooks(flux: Service) -> None:
     wish = {"url": "https://127.0.0.1:8443/hook", "events": ["email.delivered"]}
     made = await flux.ok("POST", "/v1/webhooks", wish)
     assert_shape(made, {"id": str, "url": wish["url"], "secret": str})
@@ -123,7 +102,7 @@ async def test_webhooks(flux: MailsFlux) -> None:
 
 
 @row("M-23", "M-24", "M-25", "M-26")
-async def test_domains(flux: MailsFlux) -> None:
+async def test_domains(flux: Service) -> None:
     made = await flux.ok("POST", "/v1/domains", {"name": "sender.example"})
     assert_shape(made, {"id": str, "records": [{"type": str, "name": str, "value": str}]})
     assert (await flux.ok("GET", f"/v1/domains/{made['id']}/verify"))["verified"] is True
@@ -135,7 +114,7 @@ async def test_domains(flux: MailsFlux) -> None:
 
 @row("M-28")
 @pytest.mark.parametrize("to", ["nobody", ["nobody"], None])
-async def test_a_wrong_recipient_is_told_as_the_document_shows(flux: MailsFlux, to: Any) -> None:
+async def test_a_wrong_recipient_is_told_as_the_document_shows(flux: Service, to: Any) -> None:
     reply = await flux.call("POST", "/v1/emails/send", EMAIL | {"to": to})
     assert reply.status == 422
     assert reply.json["error"] == {
@@ -151,7 +130,7 @@ async def test_a_wrong_recipient_is_told_as_the_document_shows(flux: MailsFlux, 
     [("GET", "/v1/emails/em_0", 404), ("PUT", "/v1/emails", 405), ("GET", "/v1/nothing", 404)],
 )
 async def test_other_errors_have_the_same_form(
-    flux: MailsFlux, method: str, path: str, status: int
+    flux: Service, method: str, path: str, status: int
 ) -> None:
     reply = await flux.call(method, path)
     assert reply.status == status
@@ -160,7 +139,7 @@ async def test_other_errors_have_the_same_form(
 
 @row("M-29")
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer mf_live_sk_0"}])
-async def test_no_good_key_no_answer(flux: MailsFlux, headers: dict[str, str]) -> None:
+async def test_no_good_key_no_answer(flux: Service, headers: dict[str, str]) -> None:
     flux.client.headers = headers
     reply = await flux.call("GET", "/v1/emails")
     assert reply.status == 401

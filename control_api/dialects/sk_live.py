@@ -1,0 +1,342 @@
+"""The API whose keys begin with sk_live: emails, contacts, domains, webhooks, campaigns, stats.
+
+Lists and new domains it has no calls for; they come from the native API. Not here: what its
+webhooks look like (sk_live_webhooks.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from config.compat import Compat
+from control_api.dialects.base import (
+    Ask,
+    Asked,
+    Dialect,
+    Limits,
+    Operation,
+    Reply,
+    Steps,
+    plain_error,
+)
+from control_api.dialects.reading import picked, read_paging, required
+from control_api.dialects.sk_live_webhooks import FORMAT, native_name, their_name
+from control_api.errors import ApiError, FieldError, invalid
+from control_api.routes import timestamp
+from mta.core.event import JsonValue
+
+MAX_BATCH = 100
+_EMAIL: Mapping[str, str] = {
+    "from": "from",
+    "to": "to",
+    "cc": "cc",
+    "bcc": "bcc",
+    "replyTo": "reply_to",
+    "subject": "subject",
+    "html": "html",
+    "text": "text",
+    "tags": "tags",
+    "scheduledAt": "send_at",
+}
+"""Field of an email here -> the native one."""
+_RENAMED = {native: name for name, native in _EMAIL.items()}
+_STATUSES = {
+    "deferred": "queued",
+    "expired": "failed",
+    "suppressed": "bounced",
+    "partial": "delivered",
+}
+"""Native status -> the word here, where it is another."""
+_FILTERS = {"sent": "", "failed": "expired"}
+"""Status to list -> the native filter; "sent" is whatever was taken, whatever became of it."""
+_PAGE_ALL = 500
+
+
+def send(asked: Asked) -> Steps:
+    """POST /emails."""
+    body = picked(asked.fields, _EMAIL)
+    made = yield Ask("POST", "/v1/emails", body=dict(body), renamed=_RENAMED)
+    email = made.value
+    return Reply(
+        {
+            "id": email["id"],
+            "status": _status(email["status"], asked.compat),
+            "messageId": email["message_id"],
+        }
+    )
+
+
+def send_batch(asked: Asked) -> Steps:
+    """POST /emails/batch: {"emails": [...]} or the array; one that is wrong stops no other."""
+    given = asked.body if isinstance(asked.body, list) else asked.fields.get("emails")
+    if not isinstance(given, list) or not 1 <= len(given) <= MAX_BATCH:
+        message = f"Give 1 to {MAX_BATCH} emails."
+        raise ApiError(invalid([FieldError("emails", "invalid_value", message)]))
+    emails: list[JsonValue] = [
+        dict(picked(one, _EMAIL)) if isinstance(one, dict) else one for one in given
+    ]
+    made = yield Ask(
+        "POST",
+        "/v1/emails/batch",
+        body={"emails": emails},
+        headers={"X-Batch-Validation": "permissive"},
+    )
+    batch = made.value
+    results = {
+        one["index"]: {
+            "to": _first(one["to"]),
+            "id": one["id"],
+            "status": _status(one["status"], asked.compat),
+        }
+        for one in batch["data"]
+    }
+    for one in batch["errors"]:
+        results[one["index"]] = {
+            "to": _asked_to(given[one["index"]]),
+            "id": None,
+            "status": "failed",
+            "error": one["message"],
+        }
+    return Reply(
+        {
+            "results": [results[index] for index in sorted(results)],
+            **{name: batch[name] for name in ("total", "sent", "failed")},
+        }
+    )
+
+
+def _asked_to(email: JsonValue) -> JsonValue:
+    return email.get("to") if isinstance(email, dict) else None
+
+
+def list_emails(asked: Asked) -> Steps:
+    """GET /emails."""
+    paging = read_paging(asked.query)
+    status = asked.query.get("status", "")
+    query = {**paging.query, "status": _FILTERS.get(status, status)}
+    found = yield Ask("GET", "/v1/emails", query=query)
+    total = found.value["total"]
+    return Reply(
+        {
+            "emails": [_shown_email(one, asked.compat) for one in found.value["data"]],
+            "total": total,
+            "page": paging.page,
+            "pages": paging.pages(total),
+        }
+    )
+
+
+def get_email(asked: Asked) -> Steps:
+    """GET /emails/:id."""
+    found = yield Ask("GET", "/v1/emails/{id}", asked.path)
+    email = found.value
+    return Reply(
+        {
+            "email": _shown_email(email, asked.compat),
+            "events": [
+                {
+                    "type": their_name(one["type"]).removeprefix("email."),
+                    "createdAt": one["at"],
+                }
+                for one in email["events"]
+            ],
+        }
+    )
+
+
+def _shown_email(email: Any, compat: Compat) -> dict[str, object]:
+    return {
+        "id": email["id"],
+        "to": _first(email["to"]),
+        "from": email["from"],
+        "subject": email["subject"],
+        "status": _status(email["status"], compat),
+        "opens": email["opens"],
+        "clicks": email["clicks"],
+        "messageId": email["message_id"],
+        "createdAt": email["created_at"],
+    }
+
+
+def _status(native: str, compat: Compat) -> str:
+    status = _STATUSES.get(native, native)
+    return "sent" if status == "queued" and compat.report_queued_as_sent else status
+
+
+def _first(addresses: list[str]) -> str:
+    """Return one address as it is, several with commas between them."""
+    return ", ".join(addresses)
+
+
+def create_contact(asked: Asked) -> Steps:
+    """POST /contacts: in a list, too, when it is named; a known contact is brought up to date."""
+    fields = asked.fields
+    person = picked(fields, {"email": "email", "name": "name", "tags": "tags"})
+    if fields.get("listId") is None:
+        made = yield Ask("PUT", "/v1/contacts", body=dict(person))
+        contact = made.value | {"contact_id": made.value["id"], "status": "subscribed"}
+    else:
+        [list_id] = required(fields, "listId")
+        place = "/v1/audiences/{id}/contacts"
+        made = yield Ask("POST", place, {"id": list_id}, body=dict(person))
+        contact = made.value
+    return Reply(_shown_contact(contact))
+
+
+def list_contacts(asked: Asked) -> Steps:
+    """GET /contacts: of one list with their status in it, or all."""
+    paging, list_id = read_paging(asked.query), asked.query.get("listId", "")
+    if list_id:
+        place = "/v1/audiences/{id}/contacts"
+        found = yield Ask("GET", place, {"id": list_id}, query=paging.query)
+        contacts = found.value["data"]
+    else:
+        found = yield Ask("GET", "/v1/contacts", query=paging.query)
+        contacts = [
+            one | {"contact_id": one["id"], "status": "subscribed"} for one in found.value["data"]
+        ]
+    return Reply(
+        {
+            "contacts": [_shown_contact(one) for one in contacts],
+            "total": found.value["total"],
+            "page": paging.page,
+        }
+    )
+
+
+def _shown_contact(one: Any) -> dict[str, object]:
+    return {
+        "id": one["contact_id"],
+        "email": one["email"],
+        "name": one["name"],
+        "status": one["status"],
+        "createdAt": one["created_at"],
+    }
+
+
+def list_domains(_: Asked) -> Steps:
+    """GET /domains: those that are verified."""
+    verified, page, has_more = list[dict[str, object]](), 1, True
+    while has_more:
+        query = {"page": str(page), "limit": str(_PAGE_ALL)}
+        found = yield Ask("GET", "/v1/domains", query=query)
+        verified += [_shown_domain(one) for one in found.value["data"] if one["verified"]]
+        page, has_more = page + 1, found.value["has_more"]
+    return Reply({"domains": verified})
+
+
+def verify_domain(asked: Asked) -> Steps:
+    """POST /domains/:id/verify."""
+    found = yield Ask("POST", "/v1/domains/{id}/verify", asked.path)
+    return Reply(_shown_domain(found.value))
+
+
+def _shown_domain(one: Any) -> dict[str, object]:
+    return {"id": one["id"], "domain": one["name"], "status": one["status"]}
+
+
+def create_webhook(asked: Asked) -> Steps:
+    """POST /webhooks: posts are in the form of this API."""
+    events = asked.fields.get("events")
+    if isinstance(events, list):
+        events = [native_name(one) if isinstance(one, str) else one for one in events]
+    wish: JsonValue = {"url": asked.fields.get("url"), "events": events, "format": FORMAT.name}
+    made = yield Ask("POST", "/v1/webhooks", body=wish)
+    webhook = made.value
+    return Reply({**_shown_webhook(webhook), "secret": webhook["secret"]})
+
+
+def list_webhooks(_: Asked) -> Steps:
+    """GET /webhooks."""
+    found = yield Ask("GET", "/v1/webhooks")
+    return Reply({"webhooks": [_shown_webhook(one) for one in found.value["data"]]})
+
+
+def _shown_webhook(one: Any) -> dict[str, object]:
+    return {
+        "id": one["id"],
+        "url": one["url"],
+        "events": [their_name(event) for event in one["events"]],
+        "isActive": one["status"] == "enabled",
+    }
+
+
+def get_stats(asked: Asked) -> Steps:
+    """GET /stats."""
+    one = {"limit": "1", "page": "1", "include": "total"}
+    contacts = yield Ask("GET", "/v1/contacts", query=one)
+    domains = yield Ask("GET", "/v1/domains", query=one)
+    month = asked.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    mail = yield Ask("GET", "/v1/stats", query={"since": timestamp(month)})
+    return Reply(
+        {
+            "contacts": contacts.value["total"],
+            "emailsThisMonth": mail.value["counts"]["accepted"],
+            "domains": domains.value["total"],
+        }
+    )
+
+
+def _limits(compat: Compat) -> Limits:
+    return {"": compat.limits.sk_live}
+
+
+_V1 = "/api/v1"
+DIALECT = Dialect(
+    name="sk_live",
+    title="sk_live",
+    operations=(
+        Operation("S-01", "POST", f"{_V1}/emails", send, "Send an email"),
+        Operation(
+            "S-02",
+            "POST",
+            f"{_V1}/emails/batch",
+            send_batch,
+            f"Send up to {MAX_BATCH} emails",
+            "An email that is wrong is told as failed; the others are sent.",
+        ),
+        Operation(
+            "S-03",
+            "GET",
+            f"{_V1}/emails",
+            list_emails,
+            "List emails",
+            "`status=sent` lists all mail that was taken.",
+        ),
+        Operation("S-04", "GET", f"{_V1}/emails/{{id}}", get_email, "Look at an email"),
+        Operation(
+            "S-05",
+            "POST",
+            f"{_V1}/contacts",
+            create_contact,
+            "Add a contact",
+            "`listId` is the id or reference of an audience.",
+        ),
+        Operation("S-06", "GET", f"{_V1}/contacts", list_contacts, "List contacts"),
+        Operation("S-07", "GET", f"{_V1}/domains", list_domains, "List verified domains"),
+        Operation(
+            "S-08", "POST", f"{_V1}/domains/{{id}}/verify", verify_domain, "Look at the DNS now"
+        ),
+        Operation(
+            "S-08", "GET", f"{_V1}/domains/{{id}}/verify", verify_domain, "Look at the DNS now"
+        ),
+        Operation("S-09", "POST", f"{_V1}/webhooks", create_webhook, "Make a webhook"),
+        Operation("S-10", "GET", f"{_V1}/webhooks", list_webhooks, "List webhooks"),
+        Operation("S-13", "GET", f"{_V1}/stats", get_stats, "Figures of the account"),
+    ),
+    render_error=plain_error,
+    root=_V1,
+    limits=_limits,
+    webhooks=FORMAT,
+    notes=(
+        (
+            "Mail that is queued here is called `sent`, because clients take another word for a"
+            " failure; `compat.report_queued_as_sent = false` changes that."
+        ),
+        (
+            "The event `email.sent` comes when mail is taken here, `email.delivered` when the"
+            " recipient's server has taken it."
+        ),
+    ),
+)
