@@ -46,11 +46,13 @@ bench: install ## measure messages per second and CPU per 1,000 messages
 	$(BIN)/python -m benchmarks.api
 	$(BIN)/python -m benchmarks.latency
 
-bench-full: install ## the same, medians of three, and what a long queue, lists and webhooks cost
+bench-full: install ## the same, medians of three, and what long queues, lists, webhooks cost
 	$(BIN)/python -m benchmarks.delivery
 	$(BIN)/python -m benchmarks.drain
 	$(BIN)/python -m benchmarks.api
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.fairness
+	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.backlog
 	$(BIN)/python -m benchmarks.lists
 	$(BIN)/python -m benchmarks.contacts

@@ -49,9 +49,10 @@ CASES = (
 class Sink:
     """The counting receiver as a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, sites: int = 0) -> None:
+        """Start it; it listens on 127.0.0.1, and on 127.0.1.N for so many sites besides."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.sink"],
+            [sys.executable, "-m", "benchmarks.sink", str(sites)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -70,10 +71,17 @@ class Sink:
 
     def wait_for(self, recipients: int, seconds: float) -> dict[str, float]:
         """Return the counters when that many recipients have arrived, or when time is up."""
+        return self._wait("recipients", recipients, seconds)
+
+    def wait_for_marked(self, recipients: int, seconds: float) -> dict[str, float]:
+        """Do the same, counting only mail that carries the time of its sending."""
+        return self._wait("unique", recipients, seconds)
+
+    def _wait(self, counter: str, enough: int, seconds: float) -> dict[str, float]:
         deadline = time.monotonic() + seconds
         while True:
             counters = self.ask()
-            if counters["recipients"] >= recipients or time.monotonic() > deadline:
+            if counters[counter] >= enough or time.monotonic() > deadline:
                 return counters
             time.sleep(0.05)
 

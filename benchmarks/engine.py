@@ -22,6 +22,8 @@ hostname = "mta.sender.test"
 data_dir = "{data}"
 [api]
 listen = "127.0.0.1:0"
+[engine]
+processes = {processes}
 [smtp.submission]
 listen = ["127.0.0.1:0"]
 max_connections_per_address = 1000
@@ -32,6 +34,7 @@ algorithms = {algorithms}
 [policy]
 require_verified_domain = false
 [routing]
+{routes}
 "*" = "smtp://127.0.0.1:{sink}"
 [log]
 level = "warning"
@@ -50,14 +53,37 @@ class Engine:
     """`mta serve` in a directory of its own."""
 
     def __init__(
-        self, directory: Path, *, sink: int, algorithms: list[str], profile: Path | None = None
+        self,
+        directory: Path,
+        *,
+        sink: int,
+        algorithms: list[str],
+        profile: Path | None = None,
+        processes: int | None = None,
+        routes: dict[str, str] | None = None,
     ) -> None:
+        """Configure it.
+
+        Args:
+            directory: empty.
+            sink: port of the receiver of all other mail.
+            algorithms: of the signatures of sender.test.
+            profile: where to write a profile instead of running several processes.
+            processes: None: as many as the engine finds right.
+            routes: domain -> URL.
+        """
         self.directory = directory
         self.profile = profile
         self.config = directory / "mta.toml"
         self.data = directory / "data"
         self.config.write_text(
-            CONFIG.format(data=self.data, algorithms=json.dumps(algorithms), sink=sink)
+            CONFIG.format(
+                data=self.data,
+                algorithms=json.dumps(algorithms),
+                sink=sink,
+                processes=processes or '"auto"',
+                routes="\n".join(f'"{name}" = "{url}"' for name, url in (routes or {}).items()),
+            )
         )
         if algorithms:
             self.run("domain", "add", "sender.test", "--selector", "s1")

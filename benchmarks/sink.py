@@ -1,7 +1,7 @@
 """A receiving server that only counts: every command is accepted, every message dropped.
 
-Run as a process of its own: `python -m benchmarks.sink`. Prints its port on the first line; answers
-each line on standard input with a JSON line of its counters ("reset" empties them first).
+Run as a process of its own: `python -m benchmarks.sink [SITES]`. Prints its port on the first line;
+answers each line on standard input with a JSON line of its counters ("reset" empties them first).
 """
 
 from __future__ import annotations
@@ -107,20 +107,25 @@ class Receiver(asyncio.Protocol):
         return _REPLIES.get(verb, b"250 2.0.0 ok\r\n")
 
 
-async def serve() -> None:
-    """Listen on a free port of 127.0.0.1 until standard input ends."""
+async def serve(sites: int) -> None:
+    """Listen on one port of 127.0.0.1 and of so many 127.0.1.N until standard input ends."""
     counters = Counters()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Receiver(counters), "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    servers = [await loop.create_server(lambda: Receiver(counters), "127.0.0.1", 0)]
+    port = servers[0].sockets[0].getsockname()[1]
+    for number in range(1, sites + 1):
+        address = f"127.0.1.{number}"
+        servers.append(await loop.create_server(lambda: Receiver(counters), address, port))
+    print(port, flush=True)
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     while line := await commands.readline():
         if line.strip() == b"reset":
             counters.__init__()  # type: ignore[misc]
         print(json.dumps(counters.report()), flush=True)
-    server.close()
+    for server in servers:
+        server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 0))
