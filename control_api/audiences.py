@@ -12,12 +12,12 @@ from functools import partial
 from starlette.responses import Response
 
 from control_api import filters
-from control_api.contact_payload import MAX_VALUE, read_address
+from control_api.contact_payload import MAX_VALUE, read_address, read_properties
 from control_api.contacts import answer
 from control_api.errors import NOT_FOUND, ApiError, Problem
 from control_api.fields import Fields, read_json
 from control_api.idempotency import Written, once
-from control_api.paging import read_page
+from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
 from storage import audiences, memberships
 from storage.audiences import AudienceField, AudienceRecord, Identity
@@ -43,7 +43,7 @@ async def create_audience(call: Call) -> Response:
     with once(call, body) as request:
         fields = Fields(read_json(body), [])
         identity = _read(fields, Identity(""))
-        reference = _reference(fields)
+        reference, metadata = _reference(fields), read_properties(fields, "metadata")
         if not identity.name and not fields.errors:
             fields.fail("name", "required", "This field is required.")
         filters.finish(fields)
@@ -53,7 +53,9 @@ async def create_audience(call: Call) -> Response:
                 return _KNOWN
             made = audiences.create(connection, call.tenant_id, identity, now=call.services.now())
             audiences.set_reference(connection, made.row, reference)
-            return Written(_shown(connection, replace(made, reference=reference)))
+            audiences.set_metadata(connection, made.row, metadata)
+            shown = replace(made, reference=reference, metadata=metadata)
+            return Written(_shown(connection, shown))
 
         return (await request.run(act)).response()
 
@@ -88,14 +90,17 @@ def _address(fields: Fields, name: str) -> str:
 async def list_audiences(call: Call) -> Response:
     """GET /v1/audiences: newest first."""
     fields = filters.query_fields(call.request)
-    page = read_page(fields)
+    page, with_total = read_page(fields), wants_total(fields)
     filters.finish(fields)
 
     def look(connection: Connection) -> dict[str, object]:
         found = audiences.list_(
             connection, call.tenant_id, limit=page.reach, after=page.after, before=page.before
         )
-        return page.render(found, partial(_shown, connection))
+        rendered = page.render(found, partial(_shown, connection))
+        if with_total:
+            rendered["total"] = audiences.count(connection, call.tenant_id)
+        return rendered
 
     return json_response(await call.services.database.read(look))
 
@@ -128,7 +133,10 @@ async def change_audience(call: Call) -> Response:
             return NOT_FOUND
         fields = Fields(body, [])
         identity = _read(fields, found.identity)
+        is_noted, metadata = fields.has("metadata"), read_properties(fields, "metadata")
         filters.finish(fields)
+        if is_noted:
+            audiences.set_metadata(connection, found.row, metadata)
         audiences.change(connection, found, identity, now=call.services.now())
         changed = find(connection, call)
         return NOT_FOUND if changed is None else _shown(connection, changed)
@@ -233,6 +241,7 @@ def _shown(connection: Connection, one: AudienceRecord) -> dict[str, object]:
         "object": "audience",
         "id": one.id,
         "reference": one.reference or None,
+        "metadata": one.metadata,
         "name": identity.name,
         "from_email": identity.from_email or None,
         "from_name": identity.from_name or None,

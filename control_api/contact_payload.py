@@ -63,13 +63,13 @@ def read_address(fields: Fields, name: str = "email") -> Address | None:
         return None
 
 
-def read_properties(fields: Fields) -> Mapping[str, JsonValue]:
-    """Take `properties`, {} when there are none."""
-    properties = fields.object("properties")
+def read_properties(fields: Fields, name: str = "properties") -> Mapping[str, JsonValue]:
+    """Take `properties`, or another field that is free-form; {} when there are none."""
+    properties = fields.object(name)
     if message := json_error(properties):
-        fields.fail("properties", "invalid_value", message)
+        fields.fail(name, "invalid_value", message)
     elif len(encode(properties)) > MAX_PROPERTIES:
-        fields.fail("properties", "too_long", f"At most {MAX_PROPERTIES} bytes are allowed.")
+        fields.fail(name, "too_long", f"At most {MAX_PROPERTIES} bytes are allowed.")
     else:
         return properties
     return {}

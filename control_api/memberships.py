@@ -189,6 +189,13 @@ async def get_member(call: Call) -> Response:
     return answer(await call.services.database.read(look))
 
 
+async def get_membership(call: Call) -> Response:
+    """GET /v1/memberships/{id}: by its own id, whatever audience it is in."""
+    tenant_id, name = call.tenant_id, call.request.path_params["id"]
+    found = await call.services.database.read(lambda db: memberships.by_id(db, tenant_id, name))
+    return answer(NOT_FOUND if found is None else member_json(found))
+
+
 async def change_member(call: Call) -> Response:
     """PATCH /v1/audiences/{id}/contacts/{contact}: status, and values merged in."""
     fields, now = Fields(read_json(await call.request.body()), []), call.services.now()
@@ -264,6 +271,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", _ALL, add_members, _WRITE, "Let people join an audience"),
     Route("GET", _ALL, list_members, _READ, "List the members of an audience"),
     Route("GET", _ONE, get_member, _READ, "Look at a member"),
+    Route("GET", "/v1/memberships/{id}", get_membership, _READ, "Look at a membership"),
     Route("PATCH", _ONE, change_member, _WRITE, "Change a member"),
     Route("DELETE", _ONE, remove_member, _WRITE, "Take a contact out of an audience"),
     Route("POST", f"{_ONE}/subscribe", subscribe, _WRITE, "Subscribe a member"),

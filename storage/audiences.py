@@ -6,11 +6,12 @@ Not here: who is in them (memberships.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from mta.core import ids
+from mta.core import ids, json_text
+from mta.core.event import JsonValue
 from storage.database import Connection
 
 
@@ -48,6 +49,7 @@ class AudienceRecord:
         identity: name and sender.
         opt_in: how people join.
         reference: what its owner calls it, unique for a tenant; "" for nothing.
+        metadata: what its owner notes of it; nothing depends on it.
         created_at, updated_at: aware, UTC.
     """
 
@@ -58,6 +60,7 @@ class AudienceRecord:
     updated_at: datetime
     opt_in: OptIn = OptIn()
     reference: str = ""
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class AudienceField:
 
 _SELECT = """
 SELECT id, name, from_email, from_name, reply_to, default_subject, created_at, updated_at,
-    double_opt_in, confirmation_template, reference
+    double_opt_in, confirmation_template, reference, metadata
 FROM audiences WHERE tenant_id = ?
 """
 
@@ -103,7 +106,7 @@ def create(
         (tenant_id, *_columns(identity, opt_in), now_ms, now_ms),
     ).fetchone()
     shown = _columns(identity, opt_in)[:5]
-    return _record((row[0], *shown, now_ms, now_ms, *_opt_in(opt_in), ""))
+    return _record((row[0], *shown, now_ms, now_ms, *_opt_in(opt_in), "", "{}"))
 
 
 def get(connection: Connection, tenant_id: int, name: str) -> AudienceRecord | None:
@@ -119,9 +122,21 @@ _BY_REFERENCE = "reference = ? AND reference <> ''"
 
 def set_reference(connection: Connection, audience_row: int, reference: str) -> None:
     """Give an audience a reference that no other of its tenant has; it must not look like an id."""
-    connection.execute(
-        "UPDATE audiences SET reference = ? WHERE id = ?", (reference, audience_row)
-    )
+    connection.execute("UPDATE audiences SET reference = ? WHERE id = ?", (reference, audience_row))
+
+
+def set_metadata(
+    connection: Connection, audience_row: int, metadata: Mapping[str, JsonValue]
+) -> None:
+    """Note something of an audience, in place of what was noted."""
+    text = json_text.encode(metadata).decode()
+    connection.execute("UPDATE audiences SET metadata = ? WHERE id = ?", (text, audience_row))
+
+
+def count(connection: Connection, tenant_id: int) -> int:
+    """Return how many audiences a tenant has."""
+    sql = "SELECT COUNT(*) FROM audiences WHERE tenant_id = ?"
+    return int(connection.execute(sql, (tenant_id,)).fetchone()[0])
 
 
 def list_(
@@ -213,13 +228,14 @@ def _opt_in(opt_in: OptIn) -> tuple[bool, str]:
 
 
 def _record(row: tuple[Any, ...]) -> AudienceRecord:
-    number, *identity, created_at, updated_at, is_double, template_id, reference = row
+    number, *identity, created_at, updated_at, is_double, template_id, reference, noted = row
     return AudienceRecord(
         row=number,
         id=ids.numbered_id("aud", created_at, number),
         identity=Identity(*identity),
         opt_in=OptIn(bool(is_double), template_id),
         reference=reference,
+        metadata=cast("dict[str, JsonValue]", json_text.decode(noted)),
         created_at=ids.moment(created_at),
         updated_at=ids.moment(updated_at),
     )

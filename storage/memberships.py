@@ -253,6 +253,17 @@ def get(connection: Connection, audience_row: int, contact_row: int) -> MemberRe
     return _record(row) if row else None
 
 
+def by_id(connection: Connection, tenant_id: int, membership_id: str) -> MemberRecord | None:
+    """Return the membership with this "mem_..." id; None when the tenant has none."""
+    number = ids.number_of(membership_id, "mem")
+    if number is None:
+        return None
+    row = connection.execute(
+        f"{_MEMBERS} WHERE m.id = ? AND a.tenant_id = ?", (number, tenant_id)
+    ).fetchone()
+    return _record(row) if row else None
+
+
 def of_contact(connection: Connection, contact_row: int) -> list[MemberRecord]:
     """Return all memberships of a contact."""
     rows = connection.execute(f"{_MEMBERS} WHERE m.contact_id = ? ORDER BY m.id", (contact_row,))

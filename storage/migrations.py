@@ -57,6 +57,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "return_hosts": schema_return_hosts.RETURN_HOSTS,
     "template_kinds": schema_contacts.TEMPLATE_KINDS,
     "users": schema_accounts.USERS,
+    "audience_metadata": schema_references.METADATA,
 }
 """Name -> statements, in the order they are applied."""
 

@@ -1,4 +1,4 @@
-"""What lets audiences be named by what another service calls them. schema.py's conventions hold."""
+"""What audiences are called elsewhere, and what is noted of them. schema.py's conventions hold."""
 
 from __future__ import annotations
 
@@ -11,3 +11,12 @@ ALTER TABLE audiences ADD COLUMN reference TEXT -- what its owner calls it; '' f
 CREATE UNIQUE INDEX audiences_by_reference ON audiences (tenant_id, reference) WHERE reference <> ''
 """,
 )
+"""The migration of references."""
+
+METADATA = (
+    """
+ALTER TABLE audiences ADD COLUMN metadata TEXT -- JSON object of its owner's; nothing depends on it
+    NOT NULL DEFAULT '{}'
+""",
+)
+"""The migration of metadata."""

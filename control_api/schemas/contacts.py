@@ -49,12 +49,14 @@ _IDENTITY: Mapping[str, Schema] = {
     "reply_to": text("Where answers go."),
     "default_subject": text(maxLength=998),
 }
+_METADATA = free_form("What you note of it; nothing depends on it.")
 _AUDIENCE_ID = identifier("aud")
 _SHOWN_AUDIENCE: Mapping[str, Schema] = {
     "id": _AUDIENCE_ID,
     "reference": or_null(text("What it is called elsewhere; names it like its id.")),
     "name": text(),
     **{name: or_null(one) for name, one in _IDENTITY.items()},
+    "metadata": _METADATA,
     "fields": array(ref("AudienceField")),
     "created_at": time(),
     "updated_at": time(),
@@ -223,6 +225,7 @@ SPECS: Mapping[str, Spec] = {
                 {"name": text(maxLength=256)},
                 {
                     **_IDENTITY,
+                    "metadata": _METADATA,
                     "reference": text(
                         "A name of your own for it, good in place of its id; 409 when an audience"
                         " has it.",
@@ -237,7 +240,10 @@ SPECS: Mapping[str, Spec] = {
         is_idempotent=True,
     ),
     "GET /v1/audiences": Spec(
-        _AUDIENCES, "Newest first.", parameters=PAGE, answer=listing(ref("Audience"))
+        _AUDIENCES,
+        "Newest first.",
+        parameters=(*PAGE, TOTAL),
+        answer=listing(ref("Audience"), total=number()),
     ),
     "GET /v1/audiences/{id}": Spec(
         _AUDIENCES,
@@ -254,7 +260,7 @@ SPECS: Mapping[str, Spec] = {
     ),
     "PATCH /v1/audiences/{id}": Spec(
         _AUDIENCES,
-        request=body(wish({}, {"name": text(maxLength=256), **_IDENTITY})),
+        request=body(wish({}, {"name": text(maxLength=256), **_IDENTITY, "metadata": _METADATA})),
         answer=body(ref("Audience")),
         examples={"Name": {"name": "Weekly news"}},
     ),
@@ -324,6 +330,9 @@ SPECS: Mapping[str, Spec] = {
     ),
     "GET /v1/audiences/{id}/contacts/{contact}": Spec(
         _AUDIENCES, "By the contact's id or address.", answer=_MEMBERSHIP
+    ),
+    "GET /v1/memberships/{id}": Spec(
+        _AUDIENCES, "By the membership's own id, in whatever audience.", answer=_MEMBERSHIP
     ),
     "PATCH /v1/audiences/{id}/contacts/{contact}": Spec(
         _AUDIENCES,
