@@ -53,6 +53,15 @@ class Doors:
     ) -> None:
         self.close()
 
+    def copy(self) -> Doors:
+        """Return the same sockets, to be closed apart from these."""
+        return Doors(
+            tuple(one.dup() for one in self.submission),
+            tuple(one.dup() for one in self.submission_tls),
+            tuple(one.dup() for one in self.reports),
+            None if self.api is None else self.api.dup(),
+        )
+
     def close(self, *, keep_mail: bool = False, keep_front: bool = False) -> None:
         """Close them in this process; a client is refused once every process has.
 

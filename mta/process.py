@@ -33,9 +33,6 @@ from storage.key_uses import KeyUses
 
 ACCEPT_PAUSE, SETTLE_PAUSE = 0.01, 0.05
 """Seconds between two kicks of other processes while much is accepted, or settled."""
-BEAT_INTERVAL = 0.5
-"""Seconds between two beats to a supervisor that a service manager watches."""
-
 FIGURES_INTERVAL = 1.0
 """Seconds for which what a process shows to others is believed."""
 
@@ -43,7 +40,11 @@ logger = logging.getLogger(__name__)
 
 
 class Process:
-    """What one process does, from its first task to its last."""
+    """What one process does, from its first task to its last.
+
+    Attributes:
+        is_told_to_end: a signal has asked for the end of the server.
+    """
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Process:
         self._settings = settings
         self._part = part
         self._stopping = asyncio.Event()
+        self.is_told_to_end = False
         directory = settings.server.data_dir
         self._to_front = Kicker(directory, [one.name for one in parts if one.is_front])
         deliveries = [one.name for one in parts if one.share]
@@ -115,14 +117,19 @@ class Process:
         link: socket.socket | None,
         *,
         announce: Callable[[], object] | None = None,
+        on_hangup: Callable[[], object] | None = None,
+        on_end: Callable[[], object] | None = None,
     ) -> None:
-        """Work until a signal asks for the end, or the supervisor is gone.
+        """Work until a signal asks for the end, stop() is called, or the supervisor is gone.
 
         Args:
-            doors: the sockets of the whole server.
+            doors: the sockets of the whole server; those that are used are closed at the end.
             link: to the supervisor; None without one.
             announce: called once everything runs.
+            on_hangup: called on SIGHUP; None ignores it, as is fit where a supervisor listens.
+            on_end: called when a signal asks for the end of the server.
         """
+        self._listen_for_signals(on_hangup, on_end)
         async with AsyncExitStack() as held:
             held.callback(self._to_front.close)
             held.callback(self._to_deliveries.close)
@@ -133,7 +140,6 @@ class Process:
             held.enter_context(kick_listener(directory, self._on_kick, self._part.name))
             if self._front:
                 await held.enter_async_context(self._front)
-            self._listen_for_signals()
             async with asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(work, name=name) for name, work in self._background(link)
@@ -151,7 +157,7 @@ class Process:
                 if announce:
                     announce()
                 await self._stopping.wait()
-                await self._end(announce is not None)
+                await self._end()
                 for task in background:
                     task.cancel()
 
@@ -168,10 +174,12 @@ class Process:
             work.append(("supervisor", _end_with(link)))
         return work
 
-    async def _end(self, is_alone: bool) -> None:
+    def stop(self) -> None:
+        """End in order, and soon."""
+        self._stopping.set()
+
+    async def _end(self) -> None:
         """Close the doors first, then finish deliveries, within the time that is configured."""
-        if is_alone:
-            systemd.notify("STOPPING=1")
         patience = self._settings.engine.shutdown_timeout
         async with asyncio.TaskGroup() as ends:
             if self._front:
@@ -225,11 +233,20 @@ class Process:
             self._board.show(self._part.name, figures)
             await asyncio.sleep(FIGURES_INTERVAL)
 
-    def _listen_for_signals(self) -> None:
+    def _listen_for_signals(
+        self, on_hangup: Callable[[], object] | None, on_end: Callable[[], object] | None
+    ) -> None:
+        def end() -> None:
+            self.is_told_to_end = True
+            if on_end:
+                on_end()
+            self.stop()
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, _on_reload)
+            loop.add_signal_handler(number, end)
+        if on_hangup:
+            loop.add_signal_handler(signal.SIGHUP, on_hangup)
 
 
 async def _feed_watchdog() -> None:
@@ -242,9 +259,10 @@ async def _feed_watchdog() -> None:
 
 async def _beat(link: socket.socket) -> None:
     """Tell the supervisor that the event loop turns, where a service manager wants to know."""
-    while os.environ.get("WATCHDOG_USEC"):
+    interval = systemd.beat_interval()
+    while interval is not None:
         await asyncio.get_running_loop().sock_sendall(link, BEAT)
-        await asyncio.sleep(BEAT_INTERVAL)
+        await asyncio.sleep(interval.total_seconds())
 
 
 async def _end_with(link: socket.socket) -> None:
@@ -256,7 +274,3 @@ async def _end_with(link: socket.socket) -> None:
         except OSError as error:
             logger.debug("the supervisor: %s", error)
     os._exit(1)
-
-
-def _on_reload() -> None:
-    logger.info("certificates are read again when they change; other settings need a restart")

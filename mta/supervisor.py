@@ -5,6 +5,9 @@ that dies is started again, sooner the longer it had lived; one that dies before
 ends the server, because it would again. When the supervisor itself dies, its children notice and
 end at once, and until then they keep the lock of the data directory, which they have inherited.
 
+SIGHUP renews the children, one at a time: each ends in order, and its successor is ready before the
+next one ends. A successor that dies before that takes the new orders back, for all of them.
+
 Not here: what the children do (process.py). Follows sd_notify(3) through systemd.py.
 """
 
@@ -37,7 +40,20 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What children are told when they are started.
+
+    Attributes:
+        work: does a part in a child, given the child's end of its link; returns its exit code.
+        patience: seconds that children take to end at most, by themselves.
+    """
+
+    work: Callable[[Part, socket.socket], int]
+    patience: float
+
+
+@dataclass(slots=True, eq=False)
 class _Child:
     """One part and the process that does it at the moment.
 
@@ -45,6 +61,7 @@ class _Child:
         pid: 0 while there is none.
         link: our end of the socket to it.
         started_at, beat_at, due_at: monotonic seconds; due_at: when to start it.
+        ends_at: when it is killed if it has not ended, monotonic seconds; None: it is to stay.
     """
 
     part: Part
@@ -55,6 +72,7 @@ class _Child:
     started_at: float = 0.0
     beat_at: float = 0.0
     due_at: float = 0.0
+    ends_at: float | None = None
     pause: float = FIRST_PAUSE
 
 
@@ -64,21 +82,24 @@ class Supervisor:
 
     Attributes:
         parts: what they do, one each.
-        work: does a part in a child, given the child's end of its link; returns its exit code.
+        orders: what they are told at first.
         on_ready: called with name -> pid whenever all children have become ready.
         on_stopping: called when the end begins.
-        patience: seconds that children take to end at most, by themselves.
+        renew: called on SIGHUP; returns the orders from then on, None for those of before.
     """
 
     parts: Sequence[Part]
-    work: Callable[[Part, socket.socket], int]
+    orders: Orders
     on_ready: Callable[[Mapping[str, int]], None]
     on_stopping: Callable[[], None]
-    patience: float
+    renew: Callable[[], Orders | None]
     _children: list[_Child] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _wakeup: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
     _is_announced: bool = False
+    _former: Orders | None = None
+    _outdated: list[_Child] = field(default_factory=list)
+    _renewed: set[_Child] = field(default_factory=set)
     _ends_at: float | None = None
     _code: int = 0
 
@@ -88,6 +109,7 @@ class Supervisor:
         self._children = [_Child(part) for part in self.parts]
         while not (self._ends_at and not any(child.pid for child in self._children)):
             self._start_due()
+            self._renew_next()
             for key, _ in self._selector.select(self._timeout()):
                 self._hear(key.fileobj, key.data)
             self._feed_watchdog()
@@ -120,7 +142,7 @@ class Supervisor:
             os._exit(self._be(child, theirs))
         theirs.close()
         ours.setblocking(False)
-        child.pid, child.link, child.is_ready = pid, ours, False
+        child.pid, child.link, child.is_ready, child.ends_at = pid, ours, False, None
         child.started_at = child.beat_at = time.monotonic()
         self._selector.register(ours, selectors.EVENT_READ, child)
 
@@ -130,14 +152,14 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for us
             self._selector.close()
             for other in self._children:
                 if other.link is not None:
                     other.link.close()
             for end in self._wakeup:
                 end.close()
-            return self.work(child.part, link)
+            return self.orders.work(child.part, link)
         except BaseException:
             logger.exception("%s failed", child.part.name)
             return 1
@@ -148,7 +170,7 @@ class Supervisor:
         if child is None:
             for number in self._signals():
                 self._act(signal.Signals(number))
-        elif isinstance(source, socket.socket):
+        elif isinstance(source, socket.socket) and source is child.link:  # not lost since select
             try:
                 said = source.recv(4096)
             except ConnectionError:
@@ -159,7 +181,8 @@ class Supervisor:
             child.beat_at = time.monotonic()
             if READY in said:
                 child.is_ready = child.was_ready = True
-                if all(each.is_ready for each in self._children):
+                self._renew_next()
+                if all(each.is_ready for each in self._children) and not self._is_renewing:
                     self._is_announced = True
                     self.on_ready({each.part.name: each.pid for each in self._children})
 
@@ -172,9 +195,9 @@ class Supervisor:
         match number:
             case signal.SIGCHLD:
                 self._reap()
-            case signal.SIGHUP:
-                self._signal(signal.SIGHUP)
-            case _ if self._ends_at is None:
+            case signal.SIGHUP if self._ends_at is None:
+                self._renew_all()
+            case signal.SIGTERM | signal.SIGINT if self._ends_at is None:
                 self._end(0)
             case _:
                 pass
@@ -193,11 +216,15 @@ class Supervisor:
                 self._selector.unregister(child.link)
             child.link.close()
             child.link = None
+        child.is_ready = False
         if self._ends_at is not None:
             self._code = self._code or max(code, 0)
             return
+        if child.ends_at is not None:
+            self._is_replaced(child)
+            return
         log_event("process_ended", level=logging.ERROR, part=child.part.name, pid=pid, code=code)
-        if not child.was_ready:
+        if not child.was_ready and not self._take_back(child):
             self._end(code if code > 0 else 1)
             return
         now = time.monotonic()
@@ -213,6 +240,47 @@ class Supervisor:
         if time.monotonic() - oldest < interval.total_seconds():
             systemd.notify("WATCHDOG=1")
 
+    # Renewing.
+
+    @property
+    def _is_renewing(self) -> bool:
+        return bool(self._outdated or self._former)
+
+    def _renew_all(self) -> None:
+        orders = self.renew()
+        if orders is not None:
+            self._former = self._former or self.orders
+            self.orders = orders
+            self._outdated = list(self._children)
+
+    def _renew_next(self) -> None:
+        """End the next child with old orders, as soon as all others do their work."""
+        if self._ends_at is not None or not all(child.is_ready for child in self._children):
+            return
+        if not self._outdated:
+            self._former = None
+            self._renewed.clear()
+            return
+        child = self._outdated.pop(0)
+        child.is_ready = False
+        child.ends_at = time.monotonic() + (self._former or self.orders).patience + GRACE
+        os.kill(child.pid, signal.SIGTERM)
+
+    def _is_replaced(self, child: _Child) -> None:
+        self._renewed.add(child)
+        child.was_ready, child.ends_at = False, None
+        child.due_at, child.pause = 0.0, FIRST_PAUSE
+
+    def _take_back(self, child: _Child) -> bool:
+        """Go back to the orders before the last ones, if these are new; tell whether they were."""
+        if self._former is None:
+            return False
+        log_event("reload_failed", level=logging.ERROR, part=child.part.name)
+        self.orders, self._former = self._former, None
+        self._outdated = [*(self._renewed - {child})]
+        self._renewed.clear()
+        return True
+
     # Ending.
 
     def _end(self, code: int) -> None:
@@ -220,12 +288,15 @@ class Supervisor:
         log_event("stopping")
         self.on_stopping()
         self._code = code
-        self._ends_at = time.monotonic() + self.patience + GRACE
+        self._ends_at = time.monotonic() + self.orders.patience + GRACE
         self._signal(signal.SIGTERM)
 
     def _kill_late(self) -> None:
-        if self._ends_at is not None and time.monotonic() > self._ends_at:
-            self._signal(signal.SIGKILL)
+        now = time.monotonic()
+        for child in self._children:
+            ends_at = self._ends_at if child.ends_at is None else child.ends_at
+            if child.pid and ends_at is not None and now > ends_at:
+                os.kill(child.pid, signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         for child in self._children:

@@ -1,4 +1,4 @@
-"""Messages to the service manager: ready, stopping, watchdog (sd_notify(3)).
+"""Messages to the service manager: ready, reloading, stopping, watchdog (sd_notify(3)).
 
 Silent where no service manager listens.
 """
@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from datetime import timedelta
+
+BEAT_INTERVAL = timedelta(milliseconds=500)
+"""Longest time between two beats of a child."""
 
 
 def notify(state: str) -> None:
@@ -22,10 +26,28 @@ def notify(state: str) -> None:
         sender.send(state.encode())
 
 
+def notify_reloading() -> None:
+    """Say that settings are being read again; "READY=1" says that this is over."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
 def watchdog_interval() -> timedelta | None:
     """Return how often to send "WATCHDOG=1": half the unit's time, None when it asks for none."""
-    microseconds = os.environ.get("WATCHDOG_USEC", "")
     here = str(os.getpid())
-    if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", here) != here:
+    if os.environ.get("WATCHDOG_PID", here) != here:
         return None
-    return timedelta(microseconds=int(microseconds) / 2)
+    return _part_of_watchdog_time(2)
+
+
+def beat_interval() -> timedelta | None:
+    """Return how often a child tells its supervisor that it lives, None when nobody asks.
+
+    Twice as often as the supervisor looks, so that children whose beats fall apart all count.
+    """
+    interval = _part_of_watchdog_time(8)
+    return None if interval is None else min(interval, BEAT_INTERVAL)
+
+
+def _part_of_watchdog_time(parts: int) -> timedelta | None:
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    return timedelta(microseconds=int(microseconds) / parts) if microseconds.isdigit() else None

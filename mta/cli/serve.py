@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from config.advice import warnings
+from config.settings import load
 from mta.cli.environment import Environment
 from mta.daemon import serve
 
@@ -14,9 +15,11 @@ from mta.daemon import serve
 def command(environment: Environment) -> None:
     """Run the engine: SMTP, API and delivery, until SIGTERM or Ctrl-C.
 
-    Stays in the foreground and logs to standard error. Exit codes: 0 stopped as asked; 1 a part
+    Stays in the foreground and logs to standard error. SIGHUP has it go on with the configuration
+    as it is then; a wrong one changes nothing. Exit codes: 0 stopped as asked; 1 a part
     failed, or an address is in use; 2 the configuration is wrong; 75 another `mta serve` works on
     the data directory.
     """
     advice = warnings(environment.settings, environment.source)
-    click.get_current_context().exit(serve(environment.settings, advice))
+    code = serve(environment.settings, lambda: load(environment.source), advice)
+    click.get_current_context().exit(code)

@@ -56,3 +56,19 @@ def test_the_watchdog_is_fed_twice_as_often_as_asked(
     else:
         monkeypatch.setenv("WATCHDOG_PID", pid)
     assert systemd.watchdog_interval() == interval
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "interval"),
+    [
+        ("60000000", timedelta(milliseconds=500)),
+        ("200000", timedelta(milliseconds=25)),  # or two children's beats never count together
+        ("", None),
+    ],
+)
+def test_children_beat_often_enough(
+    monkeypatch: pytest.MonkeyPatch, microseconds: str, interval: timedelta | None
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", microseconds)
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    assert systemd.beat_interval() == interval

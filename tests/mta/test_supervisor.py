@@ -1,0 +1,37 @@
+"""The supervisor renews its children one at a time, and goes back when that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE
+
+
+async def lines(output: asyncio.StreamReader, count: int) -> list[str]:
+    async with asyncio.timeout(20):
+        return [(await output.readline()).decode().strip() for _ in range(count)]
+
+
+async def test_orders_that_fail_are_taken_back_and_better_ones_are_not() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.supervised", stdout=PIPE, stderr=PIPE
+    )
+    assert process.stdout is not None
+    try:
+        first = await lines(process.stdout, 3)
+        assert (sorted(first[:2]), first[2]) == (["a 1", "b 1"], "ready a b")
+        process.send_signal(signal.SIGHUP)
+        assert (await lines(process.stdout, 1)) == ["a 2"]
+        back = await lines(process.stdout, 3)
+        assert (sorted(back[:2]), back[2]) == (["a 1", "b 1"], "ready a b")
+        process.send_signal(signal.SIGHUP)
+        assert await lines(process.stdout, 3) == ["a 3", "b 3", "ready a b"]
+        process.send_signal(signal.SIGTERM)
+        _, log = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    assert process.returncode == 0
+    assert log.count(b"reload_failed") == 1

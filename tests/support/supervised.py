@@ -1,0 +1,52 @@
+"""A supervisor of two parts that do nothing, for tests: `python -m tests.support.supervised`.
+
+A child prints "PART VERSION" and does its work until SIGTERM; SIGHUP gives the next version. Part
+"b" of version 2 dies before it is ready.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import socket
+import sys
+from functools import partial
+
+from mta.logs import logging_to_stderr
+from mta.roles import Part
+from mta.supervisor import READY, Orders, Supervisor
+
+
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+def work(version: int, part: Part, link: socket.socket) -> int:
+    if part.name == "b" and version == 2:
+        return 1
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    say(part.name, version)
+    link.send(READY)
+    signal.sigwait({signal.SIGTERM})
+    return 0
+
+
+def main() -> int:
+    versions = itertools.count(1)
+
+    def orders() -> Orders:
+        return Orders(partial(work, next(versions)), patience=5.0)
+
+    with logging_to_stderr(style="plain", level="info"):
+        return Supervisor(
+            [Part("a"), Part("b")],
+            orders(),
+            on_ready=lambda pids: say("ready", *sorted(pids)),
+            on_stopping=lambda: None,
+            renew=orders,
+        ).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
