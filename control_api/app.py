@@ -54,7 +54,7 @@ from control_api import (
     webhooks,
 )
 from control_api.body_guard import BodyGuard, Streamed, require_media
-from control_api.dialects import mailsflux, sendflare, sk_live
+from control_api.dialects import emailflow, flushit, mailsflux, sendflare, sk_live
 from control_api.dialects.base import Dialect
 from control_api.dialects.doors import Doors
 from control_api.dialects.server import DialectRoute, Named
@@ -109,7 +109,13 @@ ROUTES = tuple(
 )
 """The same with what the documentation says of each."""
 
-DIALECTS: tuple[Dialect, ...] = (mailsflux.DIALECT, sendflare.DIALECT, sk_live.DIALECT)
+DIALECTS: tuple[Dialect, ...] = (
+    mailsflux.DIALECT,
+    sendflare.DIALECT,
+    sk_live.DIALECT,
+    emailflow.DIALECT,
+    flushit.DIALECT,
+)
 """Other services' APIs that are answered too; of two with the same path, the first has the word
 until the body has told which is meant."""
 

@@ -72,6 +72,7 @@ class Asked:
         request_id: "req_..."; the response has it as Request-Id.
         now: when it is handled (aware, UTC).
         compat: the operator's choices for dialects, [compat] of the settings.
+        base_url: what stands before the paths of the operations, to name one in an answer.
     """
 
     path: Mapping[str, str]
@@ -82,6 +83,7 @@ class Asked:
     request_id: str
     now: datetime
     compat: Compat
+    base_url: str
 
     @property
     def fields(self) -> dict[str, JsonValue]:

@@ -31,6 +31,12 @@ class DialectLimits:
         self._meters: dict[tuple[str, str, str], tuple[Sequence[Limit], Meter]] = {}
         self._swept = 0
 
+    def announce(self, request: Request, dialect: Dialect) -> None:
+        """Leave headers for a response to somebody whose key is not known yet: the whole quota."""
+        windows = dialect.limits(self._compat).get("", ())
+        if windows:
+            leave_headers(request, rule(windows, None, self._now(), cost=0))
+
     def count(self, request: Request, key_id: str, dialect: Dialect, operation: Operation) -> None:
         """Count one call, and leave the headers for its response.
 

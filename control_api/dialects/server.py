@@ -72,6 +72,7 @@ class DialectRoute(BaseRoute):
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, visit: Visit) -> Response:
+        self._limits.announce(request, visit.dialect)
         if not visit.candidates:
             raise ApiError(_not_allowed(visit) if visit.methods else NOT_FOUND)
         _attribute(request, visit.candidates[0], None)
@@ -102,7 +103,16 @@ class DialectRoute(BaseRoute):
             request_id=request.state.request_id,
             now=self._services.now(),
             compat=self._services.settings.compat,
+            base_url=self._base_url(request, chosen),
         )
+
+    def _base_url(self, request: Request, chosen: Candidate) -> str:
+        """Return what stands before the dialect's own paths in this request."""
+        public = self._services.settings.api.public_url
+        server = public or f"{request.url.scheme}://{request.headers.get('host', '')}"
+        prefix = f"{PREFIX}/{chosen.dialect.name}"
+        is_below = request.scope["path"].startswith(f"{prefix}/")
+        return server.rstrip("/") + (prefix if is_below else "")
 
 
 async def _carry_out(native: Native, chosen: Candidate, asked: Asked) -> Response:

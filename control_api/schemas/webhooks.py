@@ -33,7 +33,7 @@ from storage.webhook_history import State
 _TAG = "Webhooks"
 _EVENTS = "Events"
 TYPES = tuple(dict.fromkeys(kind.webhook_type for kind in EventKind))
-FORMATS = ("native", "sk_live")
+FORMATS = ("native", "sk_live", "flushit")
 """Of posts; a test compares them with those of the dialects."""
 _ID = identifier("wh")
 _EVENT_ID = identifier("ev")
