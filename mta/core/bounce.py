@@ -256,6 +256,8 @@ def class_of_code(code: int, command: Command | None, *, has_text: bool) -> Boun
     if command is Command.RCPT and code in {550, 551, 553} and not has_text:
         # With a text, 550 may be about anything: many policy blocks use it too.
         return BounceClass.BAD_MAILBOX
+    if code == 556 and has_text and command is not Command.RCPT:
+        return BounceClass.UNKNOWN  # RFC 7504 4 means the domain; others mean anything
     return _BY_CODE.get(code, BounceClass.UNKNOWN)
 
 

@@ -77,26 +77,29 @@ class WordTree:
     def owners(self, words: Sequence[str]) -> set[int]:
         """Return the owners of all phrases that the words hold."""
         found: set[int] = set()
-        chosen = [self._chosen(words, place) for place in range(len(words))]
-        for start in range(len(words)):
-            ways = [(self._root, start)]
+        firsts, roots = self._choices.words, self._root.words
+        chosen = [
+            self._chosen(words, place) if word in firsts else () for place, word in enumerate(words)
+        ]
+        ways: list[tuple[_Node, int]] = []
+        for start, word in enumerate(words):
+            if chosen[start] or word in roots:
+                _go_on(self._root, word, start, chosen[start], ways)
             while ways:
                 node, place = ways.pop()
                 if node.owners:
                     found.update(node.owners)
                 if place < len(words):
-                    _onward(node, words[place], place, chosen[place], ways)
-                if node.gap is not None:
-                    end = min(place + NEAR + 1, len(words))
-                    ways += [(node.gap, at) for at in range(place, end)]
+                    _go_on(node, words[place], place, chosen[place], ways)
+                    if node.gap is not None:
+                        for at in range(place, min(place + NEAR + 1, len(words))):
+                            _go_on(node.gap, words[at], at, chosen[at], ways)
         return found
 
     def _chosen(self, words: Sequence[str], place: int) -> Sequence[tuple[int, int]]:
         """Return the lists of which a choice stands at a place, each with the place behind it."""
-        node = self._choices.words.get(words[place])
-        if node is None:
-            return ()
-        found = []
+        node: _Node | None = self._choices.words[words[place]]
+        found: list[tuple[int, int]] = []
         while node is not None:
             place += 1
             found += [(number, place) for number in node.owners]
@@ -104,17 +107,17 @@ class WordTree:
         return found
 
 
-def _onward(
+def _go_on(
     node: _Node,
     word: str,
     place: int,
     chosen: Sequence[tuple[int, int]],
     ways: list[tuple[_Node, int]],
 ) -> None:
-    """Add the nodes that may follow a node without a gap, each with the place behind it."""
+    """Add the nodes that follow a node by what stands at a place, each with the place behind."""
     if (following := node.words.get(word)) is not None:
         ways.append((following, place + 1))
-    if node.lists:
+    if chosen and node.lists:
         for number, end in chosen:
             if (after := node.lists.get(number)) is not None:
                 ways.append((after, end))
