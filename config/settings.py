@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from config import suppression_rules, units
 from config.api import LOOPBACK, Api, ApiLimits, Networks
+from config.channels import Channels
 from config.compat import Compat
 from config.loader import Entries, Overrides, Place, SettingsError, parse_toml, read_table
 from config.units import Endpoint
@@ -272,6 +273,7 @@ class Settings:
     retention: Retention = Retention()
     webhooks: Webhooks = Webhooks()
     compat: Compat = field(default_factory=Compat)
+    channels: Channels = field(default_factory=Channels)
     log: Log = Log()
 
     @property

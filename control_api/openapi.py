@@ -20,6 +20,7 @@ from control_api.idempotency import REPLAYED
 from control_api.routes import Call, Route
 from control_api.schemas import (
     admin,
+    channels,
     contacts,
     domains,
     email_shapes,
@@ -47,6 +48,7 @@ _OTHERS = (
     contacts,
     imports,
     templates,
+    channels,
     webhooks,
     feedback,
     queue,

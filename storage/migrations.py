@@ -17,6 +17,7 @@ from storage import (
     schema_access,
     schema_accounts,
     schema_audiences,
+    schema_channels,
     schema_contacts,
     schema_domains,
     schema_emails,
@@ -58,6 +59,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "template_kinds": schema_contacts.TEMPLATE_KINDS,
     "users": schema_accounts.USERS,
     "audience_metadata": schema_references.METADATA,
+    "channels": schema_channels.CHANNELS,
 }
 """Name -> statements, in the order they are applied."""
 

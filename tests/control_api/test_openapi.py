@@ -41,6 +41,9 @@ LISTENER = "https://127.0.0.1:8443"
 TEMPLATE = {"name": "order", "subject": "Order {{ number }}", "text": "Thank you."}
 USER = {"email": "ant@shop.example", "password": "correct horse battery", "role": "owner"}
 OTHERWISE = {
+    "POST /v1/mail/send": (422, "nobody carries letters"),
+    "POST /v1/mail": (422, "nobody carries letters"),
+    "POST /v1/sms": (422, "nobody carries text messages"),
     "DELETE /v1/contacts/{id}/tags": (422, "no tag is named"),
     "POST /v1/audiences/{id}/contacts/{contact}/subscribe": (409, "the address is suppressed"),
     "POST /v1/emails/{id}/retry": (409, "nothing of it has failed"),

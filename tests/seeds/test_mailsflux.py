@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from config.channels import Channels
 from control_api.app import ROUTES
 from control_api.dialects.mailsflux import DIALECT
 from tests.control_api.conftest import EMAIL, Api
@@ -55,6 +56,49 @@ async def test_a_thousand_in_one_request_and_not_one_more(flux: Service) -> None
     assert len(made["data"]) == 1000
     assert_shape(made, {"data": [ACCEPTED], "total": 1000})
     assert (await flux.call("POST", "/v1/emails/batch", {"emails": emails})).status == 422
+
+
+ANTS = {
+    "name": "Ant",
+    "line1": "Elk Street 1",
+    "city": "Berlin",
+    "postal_code": "10115",
+    "country": "DE",
+}
+LETTER = {"type": "postcard", "to": ANTS, "text": "Hello from the sea"}
+
+
+@row("M-05")
+async def test_nobody_carries_letters_unless_the_operator_has_found_one(flux: Service) -> None:
+    reply = await flux.call("POST", "/v1/mail/send", LETTER)
+    assert reply.status == 422
+    assert reply.json["error"]["code"] == "channel_not_configured"
+    assert "channels.mail" in reply.json["error"]["message"]
+
+
+@row("M-05", "M-06", "M-07", "M-27")
+@pytest.mark.parametrize("base", BASES)
+async def test_a_postcard_travels_in_the_sandbox(api: Api, base: str) -> None:
+    api = api.with_settings(channels=Channels(mail="sandbox"))
+    flux = Service(api, base)
+    made = await flux.ok("POST", "/v1/mail/send", LETTER)
+    assert_shape(made, ACCEPTED)
+    api.clock.advance(minutes=2)
+    found = await flux.ok("GET", f"/v1/mail/{made['id']}")
+    assert found["status"] == "in_transit"
+    assert [one["status"] for one in found["tracking"]] == ["queued", "printed", "in_transit"]
+    api.clock.advance(minutes=1)
+    listed = await flux.ok("GET", "/v1/mail")
+    assert_shape(listed, {"data": [{"id": made["id"], "status": "delivered"}]})
+
+
+@row("M-08")
+async def test_addresses_are_brought_into_one_form(flux: Service) -> None:
+    wish = ANTS | {"line1": " Elk  Street 1", "country": "de"}
+    found = await flux.ok("POST", "/v1/mail/validate-address", wish)
+    assert_shape(found, {"valid": True, "address": ANTS, "deliverability": "unknown"})
+    wrong = await flux.ok("POST", "/v1/mail/validate-address", ANTS | {"postal_code": "1011"})
+    assert_shape(wrong, {"valid": False, "errors": [{"field": "postal_code", "message": str}]})
 
 
 @row("M-09", "M-10", "M-11", "M-12")

@@ -27,6 +27,7 @@ TABLES = {
     *("templates", "template_versions"),
     *("membership_counts", "member_tags", "confirmations", "imports", "import_errors"),
     *("users", "user_tokens"),
+    "channel_items",
 }
 
 
