@@ -22,6 +22,7 @@ from starlette.routing import Route as StarletteRoute
 from control_api import (
     api_keys,
     audiences,
+    confirmation,
     contacts,
     docs_page,
     domains,
@@ -85,6 +86,7 @@ _TABLE: tuple[Route, ...] = (
     *users.ROUTES,
     *feedback.ROUTES,
     *unsubscribe.ROUTES,
+    *confirmation.ROUTES,
     *tracking.ROUTES,
     *suppression_undo.ROUTES,
     *suppressions.ROUTES,

@@ -17,10 +17,11 @@ from control_api.contacts import answer
 from control_api.errors import NOT_FOUND, ApiError, Problem
 from control_api.fields import Fields, read_json
 from control_api.idempotency import Written, once
+from control_api.opt_in_field import opt_in_error, read_opt_in
 from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
 from storage import audiences, memberships
-from storage.audiences import AudienceField, AudienceRecord, Identity
+from storage.audiences import AudienceField, AudienceRecord, Identity, OptIn
 from storage.database import Connection
 
 FIELD_TYPES = ("text", "number", "datetime")
@@ -43,6 +44,7 @@ async def create_audience(call: Call) -> Response:
     with once(call, body) as request:
         fields = Fields(read_json(body), [])
         identity = _read(fields, Identity(""))
+        opt_in = read_opt_in(fields, OptIn())
         reference, metadata = _reference(fields), read_properties(fields, "metadata")
         if not identity.name and not fields.errors:
             fields.fail("name", "required", "This field is required.")
@@ -51,7 +53,10 @@ async def create_audience(call: Call) -> Response:
         def act(connection: Connection) -> Written | Problem:
             if reference and audiences.get(connection, call.tenant_id, reference) is not None:
                 return _KNOWN
-            made = audiences.create(connection, call.tenant_id, identity, now=call.services.now())
+            if (problem := opt_in_error(connection, call, identity, opt_in)) is not None:
+                return problem
+            now = call.services.now()
+            made = audiences.create(connection, call.tenant_id, identity, opt_in, now=now)
             audiences.set_reference(connection, made.row, reference)
             audiences.set_metadata(connection, made.row, metadata)
             shown = replace(made, reference=reference, metadata=metadata)
@@ -133,11 +138,14 @@ async def change_audience(call: Call) -> Response:
             return NOT_FOUND
         fields = Fields(body, [])
         identity = _read(fields, found.identity)
+        opt_in = read_opt_in(fields, found.opt_in)
         is_noted, metadata = fields.has("metadata"), read_properties(fields, "metadata")
         filters.finish(fields)
+        if (problem := opt_in_error(connection, call, identity, opt_in)) is not None:
+            return problem
         if is_noted:
             audiences.set_metadata(connection, found.row, metadata)
-        audiences.change(connection, found, identity, now=call.services.now())
+        audiences.change(connection, found, identity, opt_in, now=call.services.now())
         changed = find(connection, call)
         return NOT_FOUND if changed is None else _shown(connection, changed)
 
@@ -247,6 +255,8 @@ def _shown(connection: Connection, one: AudienceRecord) -> dict[str, object]:
         "from_name": identity.from_name or None,
         "reply_to": identity.reply_to or None,
         "default_subject": identity.default_subject or None,
+        "double_opt_in": one.opt_in.is_double,
+        "confirmation_template_id": one.opt_in.template_id or None,
         "fields": [_field_json(field) for field in audiences.fields(connection, one.row).values()],
         "created_at": timestamp(one.created_at),
         "updated_at": timestamp(one.updated_at),

@@ -24,8 +24,9 @@ from control_api.fields import Fields, read_json
 from control_api.idempotency import Outcome, Written, once
 from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
+from control_api.webhook_message import content_of
 from mta.core.address import AddressError, parse_address
-from storage import audiences, contacts, joining, memberships, suppressions
+from storage import audiences, contact_events, contacts, joining, memberships, suppressions
 from storage.contacts import ContactFilter, ContactRecord, NewContact
 from storage.database import Connection
 from storage.joining import Joiner
@@ -33,6 +34,8 @@ from storage.memberships import MemberRecord
 
 MAX_BATCH = 1000
 """Contacts in one request."""
+MAX_TOLD = 1000
+"""Events in the export of a person."""
 _EXISTS = Problem(409, "already_exists", "There is a contact with this address; send upsert: true.")
 _MODES = ("overwrite", "skip")
 
@@ -73,9 +76,10 @@ async def _put(call: Call, *, may_exist: bool) -> Response:
 
 
 def told(call: Call, outcome: Outcome) -> Response:
-    """Return the response, and wake who follows the journal."""
+    """Return the response, and wake who follows the journal, or asks those who have joined."""
     if outcome.written:
         call.services.kick()
+        call.services.wake_confirmations()
     return outcome.response()
 
 
@@ -102,7 +106,15 @@ def _add(
     if audience is None:
         return unknown_audience()
     joiners = [Joiner(one) for one in new]
-    return joining.join(connection, tenant_id, audience, joiners, now=now, overwrite=overwrite)
+    return joining.join(
+        connection,
+        tenant_id,
+        audience,
+        joiners,
+        now=now,
+        overwrite=overwrite,
+        is_test=call.key.access.is_test,
+    )
 
 
 def unknown_audience() -> Problem:
@@ -316,11 +328,13 @@ async def export_contact(call: Call) -> Response:
             return NOT_FOUND
         suppressed = suppressions.get(connection, call.tenant_id, found.key, now=now)
         members = memberships.of_contact(connection, found.row)
+        told = contact_events.of_contact(connection, found.id, limit=MAX_TOLD)
         return {
             "object": "contact_export",
             "contact": contact_json(found),
             "memberships": [member_json(one) for one in members],
             "suppression": suppressed.reason if suppressed else None,
+            "events": [{"id": one.id, **content_of(one)} for one in told],
         }
 
     return answer(await call.services.database.read(look))

@@ -24,8 +24,8 @@ from storage.audiences import AudienceField
 from storage.import_rows import RefusedRow
 from storage.joining import Joiner
 
-BATCH = 500
-"""Rows in one batch, which is one transaction: mail waits some 10 ms for it."""
+BATCH = 250
+"""Rows in one batch, which is one transaction: mail waits some 5 ms for it."""
 MAX_LINE = 1_000_000
 """Characters of a line."""
 MAX_EMAIL = 320

@@ -20,7 +20,7 @@ from control_api.import_reader import ImportReader, ReaderDied, layout_from_json
 from control_api.import_rows import Batch, Job, UnreadableError
 from mta.core.contact import Status
 from mta.core.json_text import decode
-from storage import audiences, import_rows, imports
+from storage import audiences, faults, import_rows, imports
 from storage.database import Connection, Database
 from storage.errors import StorageFull, StorageUnavailable
 from storage.import_rows import AudienceGone, Step
@@ -151,8 +151,10 @@ class ImportWorker:
                 apply = partial(
                     import_rows.apply, number=number, step=_step(batch), now=self._now()
                 )
+                faults.reach("before_import_step")
                 if not await self._patiently(self._database.write, apply):
                     return _Ended("canceled")
+                faults.reach("after_import_step")
         finally:
             await reader.close()
         return _Ended("completed")

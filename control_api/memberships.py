@@ -54,7 +54,10 @@ async def add_members(call: Call) -> Response:
             audience = find_audience(connection, call)
             if audience is None:
                 return NOT_FOUND
-            made = joining.join(connection, call.tenant_id, audience, joiners, now=now)
+            is_test = call.key.access.is_test
+            made = joining.join(
+                connection, call.tenant_id, audience, joiners, now=now, is_test=is_test
+            )
             rows = [made.rows[one.contact.key] for one in joiners]
             found = [_shown(connection, audience, row) for row in rows]
             return Written({"object": "list", "data": found} if is_bulk else found[0])

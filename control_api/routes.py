@@ -46,6 +46,7 @@ class Services:
         requests: notes which requests were answered.
         wake_reports: called after each commit that gives the reading of reports work.
         wake_imports: called after each commit that gives the import worker work.
+        wake_confirmations: called after each commit that may have somebody to be asked.
         tracker: counts openings and clicks.
         templates: reads templates, and keeps what was read.
         webhook_formats: the forms in which endpoints can get events besides the native one.
@@ -67,6 +68,7 @@ class Services:
     requests: RequestMeter = field(default_factory=RequestMeter)
     wake_reports: Callable[[], object] = bool
     wake_imports: Callable[[], object] = bool
+    wake_confirmations: Callable[[], object] = bool
     gauges: Callable[[], Mapping[str, int]] = dict
     templates: Templates = field(default_factory=Templates)
     webhook_formats: Formats = field(default_factory=dict)

@@ -17,8 +17,10 @@ from typing import Self
 from config.settings import Api, Settings
 from control_api.app import WEBHOOK_FORMATS, build_app
 from control_api.auth import Gate
+from control_api.confirmation_sender import ConfirmationSender
 from control_api.http_client import HttpClient
 from control_api.import_worker import ImportWorker
+from control_api.personal_mail import Composer
 from control_api.request_meter import RequestMeter
 from control_api.routes import Services
 from control_api.tracker import Tracker
@@ -91,6 +93,12 @@ class Front:
         self._gate = Gate(database, settings.api, uses, utc_now)
         self._requests = RequestMeter()
         self._tracker = Tracker(database, settings.api.public_url, on_events=self.webhooks.kick)
+        composer = Composer(
+            settings, self._tracker, database.spool, now=utc_now, entropy=secrets.token_bytes
+        )
+        self._confirmations = ConfirmationSender(
+            database, composer, self._tracker, now=utc_now, on_accepted=on_accepted
+        )
         self._domains = DomainVerifier(
             database,
             build_resolver(settings),
@@ -141,6 +149,7 @@ class Front:
             "request log": self._requests.run(self._database),
             "tracking": self._tracker.run(),
             "imports": self._imports.run(),
+            "confirmations": self._confirmations.run(),
         }
         self._background = [tasks.create_task(each, name=name) for name, each in work.items()]
         if doors.api is not None:
@@ -182,6 +191,7 @@ class Front:
             journal_news=self.webhooks.journal_news,
             wake_reports=self.reports.kick,
             wake_imports=self._imports.kick,
+            wake_confirmations=self._confirmations.kick,
             requests=self._requests,
             gauges=gauges,
             webhook_formats=WEBHOOK_FORMATS,

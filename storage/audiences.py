@@ -120,6 +120,13 @@ def get(connection: Connection, tenant_id: int, name: str) -> AudienceRecord | N
 _BY_REFERENCE = "reference = ? AND reference <> ''"
 
 
+def by_row(connection: Connection, number: int) -> AudienceRecord | None:
+    """Return the audience with this row number, whosever it is; None when there is none."""
+    sql = f"{_SELECT.replace('tenant_id = ?', 'id = ?')}"
+    row = connection.execute(sql, (number,)).fetchone()
+    return _record(row) if row else None
+
+
 def set_reference(connection: Connection, audience_row: int, reference: str) -> None:
     """Give an audience a reference that no other of its tenant has; it must not look like an id."""
     connection.execute("UPDATE audiences SET reference = ? WHERE id = ?", (reference, audience_row))

@@ -32,42 +32,62 @@ class Asked:
         membership_row: row number of the membership.
         tenant_id: whose audience it is.
         audience_row, contact_row: of the membership.
+        is_test: whether the mail goes to the sandbox.
     """
 
     membership_row: int
     tenant_id: int
     audience_row: int
     contact_row: int
+    is_test: bool
 
 
 _ASK = """
-INSERT INTO confirmations (membership_id, asked, asked_at, is_due)
-SELECT m.id, 0, NULL, 1 FROM json_each(?1) AS given
+INSERT INTO confirmations (membership_id, asked, asked_at, is_due, is_test)
+SELECT m.id, 0, NULL, 1, ?5 FROM json_each(?1) AS given
 CROSS JOIN memberships m ON m.audience_id = ?2 AND m.contact_id = given.value
 WHERE m.status = 'unconfirmed'
-ON CONFLICT (membership_id) DO UPDATE SET is_due = 1
+ON CONFLICT (membership_id) DO UPDATE SET is_due = 1, is_test = ?5
 WHERE is_due = 0 AND asked < ?3 AND asked_at <= ?4
 """
 
 
 def ask(
-    connection: Connection, audience_row: int, contact_rows: Sequence[int], *, now: datetime
+    connection: Connection,
+    audience_row: int,
+    contact_rows: Sequence[int],
+    *,
+    now: datetime,
+    is_test: bool = False,
 ) -> None:
-    """Let those of the members who are unconfirmed be asked, unless they were just now."""
+    """Let those of the members who are unconfirmed be asked, unless they were just now.
+
+    Args:
+        connection: of a write.
+        audience_row: which audience.
+        contact_rows: whom.
+        now: aware, UTC.
+        is_test: the mail goes to the sandbox.
+    """
     before_ms = ids.milliseconds(now - PAUSE)
-    connection.execute(_ASK, (given(list(contact_rows)), audience_row, MAX_ASKED, before_ms))
+    rows = given(list(contact_rows))
+    connection.execute(_ASK, (rows, audience_row, MAX_ASKED, before_ms, is_test))
 
 
 def due(connection: Connection, *, limit: int) -> list[Asked]:
     """Return members who are to be asked, at most so many."""
     rows = connection.execute(
-        "SELECT q.membership_id, c.tenant_id, m.audience_id, m.contact_id FROM confirmations q"
+        "SELECT q.membership_id, c.tenant_id, m.audience_id, m.contact_id, q.is_test"
+        " FROM confirmations q"
         " CROSS JOIN memberships m ON m.id = q.membership_id"
         " CROSS JOIN contacts c ON c.id = m.contact_id"
         " WHERE q.is_due = 1 ORDER BY q.membership_id LIMIT ?",
         (limit,),
     )
-    return [Asked(*row) for row in rows]
+    return [
+        Asked(membership, tenant, audience, contact, bool(is_test))
+        for membership, tenant, audience, contact, is_test in rows
+    ]
 
 
 def note_asked(connection: Connection, membership_row: int, *, now: datetime) -> bool:
@@ -78,14 +98,6 @@ def note_asked(connection: Connection, membership_row: int, *, now: datetime) ->
         (ids.milliseconds(now), membership_row),
     )
     return noted.rowcount == 1
-
-
-def put_off(connection: Connection, membership_row: int, *, now: datetime) -> None:
-    """Note that a member cannot be asked; submitting it again later tries anew."""
-    connection.execute(
-        "UPDATE confirmations SET is_due = 0, asked_at = ? WHERE membership_id = ?",
-        (ids.milliseconds(now), membership_row),
-    )
 
 
 def status(connection: Connection, membership_row: int) -> Status | None:

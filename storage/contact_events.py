@@ -14,6 +14,7 @@ from mta.core import ids
 from mta.core.event import EventKind, JsonValue
 from storage import events
 from storage.database import Connection
+from storage.events import JournalEntry
 from storage.sql import given
 
 
@@ -72,6 +73,16 @@ def tell(connection: Connection, news: Sequence[News], *, now: datetime) -> None
 
 def _distinct(rows: Iterable[int]) -> str:
     return given(sorted(set(rows)))
+
+
+def of_contact(connection: Connection, contact_id: str, *, limit: int) -> list[JournalEntry]:
+    """Return the newest of what the journal tells of a contact ("ct_..."), oldest first."""
+    rows = connection.execute(
+        "SELECT seq FROM events WHERE message_id = 0"
+        " AND json_extract(data, '$.contact.id') = ? ORDER BY seq DESC LIMIT ?",
+        (contact_id, limit),
+    )
+    return events.by_seqs(connection, [seq for (seq,) in rows])
 
 
 def erase(connection: Connection, contact_id: str) -> None:

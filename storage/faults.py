@@ -37,6 +37,9 @@ POINTS = frozenset(
         # webhooks: posted but not written down; written down
         "before_webhook_write",
         "after_webhook_write",
+        # an import: some rows about to be applied; applied
+        "before_import_step",
+        "after_import_step",
         # bounces and complaints: stored but not answered; read but not written down
         "after_report",
         "before_report_done",

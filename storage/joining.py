@@ -51,7 +51,7 @@ def put(
     return made
 
 
-def join(
+def join(  # noqa: PLR0913 - of which three have defaults
     connection: Connection,
     tenant_id: int,
     audience: AudienceRecord,
@@ -59,6 +59,7 @@ def join(
     *,
     now: datetime,
     overwrite: bool = True,
+    is_test: bool = False,
 ) -> Upserted:
     """Let people join an audience of the tenant; members keep a status that they have decided.
 
@@ -71,6 +72,7 @@ def join(
         joiners: who; of equal keys the last one counts.
         now: aware, UTC.
         overwrite: False leaves known contacts and members as they are; contacts join nevertheless.
+        is_test: mail that asks goes to the sandbox.
     """
     asks = audience.opt_in.is_double
     if asks:
@@ -87,7 +89,8 @@ def join(
     news += [one for one in joined.news if not _repeats(one, is_told)]
     contact_events.tell(connection, news, now=now)
     if asks:
-        confirmations.ask(connection, where, list(made.rows.values()), now=now)
+        rows = list(made.rows.values())
+        confirmations.ask(connection, where, rows, now=now, is_test=is_test)
     return made
 
 

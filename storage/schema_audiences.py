@@ -134,7 +134,8 @@ CREATE TABLE confirmations (
     membership_id INTEGER PRIMARY KEY REFERENCES memberships (id) ON DELETE CASCADE,
     asked INTEGER NOT NULL,      -- mails sent so far
     asked_at INTEGER,            -- when the last one was; NULL: none was
-    is_due INTEGER NOT NULL      -- 1: one is to be sent
+    is_due INTEGER NOT NULL,     -- 1: one is to be sent
+    is_test INTEGER NOT NULL     -- 1: to the sandbox, because a test key asked for it
 )
 """,
     "CREATE INDEX confirmations_due ON confirmations (membership_id) WHERE is_due = 1",

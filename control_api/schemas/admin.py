@@ -137,6 +137,18 @@ SPECS: Mapping[str, Spec] = {
         other_answers={400: _PAGE, 404: _PAGE},
         examples={"One click": "List-Unsubscribe=One-Click"},
     ),
+    "GET /c/{token}": Spec(
+        _SERVICE,
+        "A page with a button that confirms a membership; changes nothing.",
+        answer=_PAGE,
+        other_answers={404: _PAGE, 410: _PAGE},
+    ),
+    "POST /c/{token}": Spec(
+        _SERVICE,
+        "Doing it again is fine. 410 when the link is too old.",
+        answer=_PAGE,
+        other_answers={404: _PAGE, 410: _PAGE},
+    ),
     "GET /t/o/{token}.gif": Spec(
         _SERVICE, "Every request is answered with the image.", answer={"image/gif": text()}
     ),

@@ -49,6 +49,10 @@ _IDENTITY: Mapping[str, Schema] = {
     "reply_to": text("Where answers go."),
     "default_subject": text(maxLength=998),
 }
+_OPT_IN: Mapping[str, Schema] = {
+    "double_opt_in": flag("Whether who joins is asked by mail first; needs `from_email`."),
+    "confirmation_template_id": text("Of that mail, with `{{ confirm_url }}` in it; else ours."),
+}
 _METADATA = free_form("What you note of it; nothing depends on it.")
 _AUDIENCE_ID = identifier("aud")
 _SHOWN_AUDIENCE: Mapping[str, Schema] = {
@@ -56,6 +60,8 @@ _SHOWN_AUDIENCE: Mapping[str, Schema] = {
     "reference": or_null(text("What it is called elsewhere; names it like its id.")),
     "name": text(),
     **{name: or_null(one) for name, one in _IDENTITY.items()},
+    "double_opt_in": _OPT_IN["double_opt_in"],
+    "confirmation_template_id": or_null(_OPT_IN["confirmation_template_id"]),
     "metadata": _METADATA,
     "fields": array(ref("AudienceField")),
     "created_at": time(),
@@ -214,6 +220,17 @@ SPECS: Mapping[str, Spec] = {
                     "contact": ref("Contact"),
                     "memberships": array(ref("Membership")),
                     "suppression": or_null(text("Why the address is suppressed.")),
+                    "events": array(
+                        given(
+                            {
+                                "id": identifier("ev"),
+                                "type": text(),
+                                "timestamp": time(),
+                                "data": free_form("As webhooks have it."),
+                            }
+                        ),
+                        "The newest thousand about the contact, oldest first.",
+                    ),
                 },
             )
         ),
@@ -225,6 +242,7 @@ SPECS: Mapping[str, Spec] = {
                 {"name": text(maxLength=256)},
                 {
                     **_IDENTITY,
+                    **_OPT_IN,
                     "metadata": _METADATA,
                     "reference": text(
                         "A name of your own for it, good in place of its id; 409 when an audience"
@@ -260,7 +278,12 @@ SPECS: Mapping[str, Spec] = {
     ),
     "PATCH /v1/audiences/{id}": Spec(
         _AUDIENCES,
-        request=body(wish({}, {"name": text(maxLength=256), **_IDENTITY, "metadata": _METADATA})),
+        request=body(
+            wish(
+                {},
+                {"name": text(maxLength=256), **_IDENTITY, **_OPT_IN, "metadata": _METADATA},
+            )
+        ),
         answer=body(ref("Audience")),
         examples={"Name": {"name": "Weekly news"}},
     ),

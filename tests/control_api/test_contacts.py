@@ -69,6 +69,14 @@ class TestContacts:
         exported = await ok(api.client.get(f"{CONTACTS}/{ANT}/export"))
         assert exported["contact"]["id"] == made["id"]
         assert [one["status"] for one in exported["memberships"]] == ["subscribed"]
+        assert [one["type"] for one in exported["events"]] == [
+            "contact.created",
+            "contact.tagged",
+            "contact.updated",
+            "contact.tagged",
+            "contact.updated",
+            "contact.subscribed",
+        ]
         assert (await ok(api.client.delete(one)))["deleted"]
         assert (await api.client.get(one)).status == 404
         assert (await ok(api.client.get(f"{news}/contacts")))["data"] == []

@@ -53,6 +53,8 @@ OTHERWISE = {
     "POST /login/{token}": (404, "a made-up token"),
     "GET /u/{token}": (404, "a made-up token"),
     "POST /u/{token}": (404, "a made-up token"),
+    "GET /c/{token}": (404, "a made-up token"),
+    "POST /c/{token}": (404, "a made-up token"),
     "GET /t/c/{token}/{target}": (404, "a made-up token"),
     "POST /v1/webhooks/{id}/test": (200, "nobody listens, which is told in the body"),
 }

@@ -36,7 +36,9 @@ STARTING = ("before_migration", "after_migration")
 IN_STORAGE = ("before_checkpoint", "after_checkpoint")
 """Reached by upkeep when a server has been idle for minutes; here, by a process at once."""
 REPORTING = ("after_report", "before_report_done")
-UNDER_LOAD = tuple(sorted(faults.POINTS - {*STARTING, *IN_STORAGE, *REPORTING}))
+IMPORTING = ("before_import_step", "after_import_step")
+"""tests/flows/test_contacts.py."""
+UNDER_LOAD = tuple(sorted(faults.POINTS - {*STARTING, *IN_STORAGE, *REPORTING, *IMPORTING}))
 
 EXTRA = """
 [webhooks]
@@ -237,4 +239,4 @@ async def test_a06_a_checkpoint_that_is_cut_off_loses_nothing(tmp_path: Path, po
 
 
 def test_a06_every_point_has_a_scenario() -> None:
-    assert {*UNDER_LOAD, *STARTING, *IN_STORAGE, *REPORTING} == faults.POINTS
+    assert {*UNDER_LOAD, *STARTING, *IN_STORAGE, *REPORTING, *IMPORTING} == faults.POINTS

@@ -1,0 +1,55 @@
+"""How people join an audience, in requests: `double_opt_in` and `confirmation_template_id`.
+
+Not here: the mail that asks them (confirmation_sender.py).
+"""
+
+from __future__ import annotations
+
+from control_api.confirmation_sender import OURS, URL
+from control_api.errors import FieldError, Problem, invalid
+from control_api.fields import Fields
+from control_api.personal_mail import published_source
+from control_api.routes import Call
+from mta.core.address import parse_address
+from storage.audiences import Identity, OptIn
+from storage.database import Connection
+
+_TEMPLATE = "confirmation_template_id"
+
+
+def read_opt_in(fields: Fields, old: OptIn) -> OptIn:
+    """Take what changes."""
+    is_double, template_id = old.is_double, old.template_id
+    if fields.has("double_opt_in"):
+        value = fields.take("double_opt_in")
+        if value is not None and not isinstance(value, bool):
+            fields.fail("double_opt_in", "invalid_type", "Expected true or false.")
+        is_double = value is True
+    if fields.has(_TEMPLATE):
+        template_id = fields.text(_TEMPLATE, 64)
+    return OptIn(is_double, template_id)
+
+
+def opt_in_error(
+    connection: Connection, call: Call, identity: Identity, opt_in: OptIn
+) -> Problem | None:
+    """Return why nobody could be asked this way, None when all is there."""
+    if not opt_in.is_double:
+        return None
+    if not identity.from_email:
+        message = "Double opt-in needs a sender; set from_email."
+        return invalid([FieldError("from_email", "required", message)])
+    domain = parse_address(identity.from_email).domain
+    if not call.services.tracker.base_url(call.tenant_id, domain):
+        message = "This server has no host for links: its operator must set api.public_url."
+        return invalid([FieldError("double_opt_in", "not_configured", message)])
+    source = OURS
+    if opt_in.template_id:
+        found = published_source(connection, call.tenant_id, opt_in.template_id)
+        if isinstance(found, FieldError):
+            return invalid([FieldError(_TEMPLATE, found.code, found.message)])
+        source = found
+    if any(part is not None and URL not in part for part in (source.html, source.text)):
+        message = f"Every part of the template must have {{{{ {URL} }}}}, the link."
+        return invalid([FieldError(_TEMPLATE, "missing_link", message)])
+    return None
