@@ -17,6 +17,7 @@ from config import suppression_rules, units
 from config.api import LOOPBACK, Api, ApiLimits, Networks
 from config.channels import Channels
 from config.compat import Compat
+from config.credits import Credits
 from config.loader import Entries, Overrides, Place, SettingsError, parse_toml, read_table
 from config.units import Endpoint
 from mta.core.bounce import BounceClass
@@ -267,6 +268,7 @@ class Settings:
     domains: Domains = Domains()
     policy: Policy = Policy()
     quota: SendingQuota = SendingQuota()
+    credits: Credits = field(default_factory=Credits)
     bounces: Bounces = Bounces()
     suppression: Suppression = Suppression()
     dsn: Dsn = Dsn()

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from starlette.responses import Response
 
+from control_api.credit_errors import credit_error, credit_problem
 from control_api.emails import (
     aside,
     body_of,
@@ -30,8 +31,16 @@ from control_api.submissions import Origin
 from control_api.template_field import Loaded
 from mta.core.event import JsonValue
 from mta.core.submission import Submission
+from storage.credits import Account, InsufficientCredits, account
 from storage.database import Connection
-from storage.submissions import Acceptance, AcceptedEmail, AcceptPolicy, accept_batch, check
+from storage.submissions import (
+    Acceptance,
+    AcceptedEmail,
+    AcceptPolicy,
+    DomainNotAllowed,
+    accept_batch,
+    check,
+)
 
 MAX_BATCH = 1000
 """Emails in one batch."""
@@ -77,9 +86,11 @@ async def send_batch(call: Call) -> Response:
                 problem = _anything_wrong(connection, batch, policy)
             if problem is not None:
                 return problem
-            return _written(
-                batch, accept_batch(connection, submissions, policy=policy, now=origin.at)
-            )
+            before = account(connection, call.tenant_id) if policy.takes_credits else None
+            found = accept_batch(connection, submissions, policy=policy, now=origin.at)
+            if is_strict and before is not None:
+                _require_credits(connection, call.tenant_id, found, before)
+            return _written(batch, found)
 
         return await submit(call, request, submissions, act)
 
@@ -152,7 +163,7 @@ def _written(batch: _Batch, found: Sequence[Acceptance]) -> Written:
         if isinstance(acceptance, AcceptedEmail):
             data.append(_sent(index, submission, acceptance))
         else:
-            refused[index] = (domain_error(acceptance),)
+            refused[index] = (_refusal_of(acceptance),)
     answer = {
         "object": "batch",
         "id": batch.id,
@@ -163,6 +174,27 @@ def _written(batch: _Batch, found: Sequence[Acceptance]) -> Written:
         "failed": len(refused),
     }
     return Written(answer, frozenset(str(one["id"]) for one in data))
+
+
+def _refusal_of(refusal: DomainNotAllowed | InsufficientCredits) -> FieldError:
+    if isinstance(refusal, InsufficientCredits):
+        return credit_error(refusal)
+    return domain_error(refusal)
+
+
+def _require_credits(
+    connection: Connection, tenant_id: int, found: Sequence[Acceptance], before: Account
+) -> None:
+    """Undo the whole batch when there are not enough credits for all of it.
+
+    Raises:
+        ApiError: 402, which takes back what this piece of work has written.
+    """
+    missing = sum(one.needed for one in found if isinstance(one, InsufficientCredits))
+    if missing:
+        taken = account(connection, tenant_id).reserved - before.reserved
+        lacking = InsufficientCredits(taken + missing, before.available)
+        raise ApiError(credit_problem(lacking))
 
 
 def _sent(index: int, submission: Submission, accepted: AcceptedEmail) -> dict[str, object]:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from starlette.responses import Response
 
+from control_api.credit_errors import credit_problem
 from control_api.email_content import EXPIRED
 from control_api.email_views import in_full
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
@@ -19,6 +20,7 @@ from control_api.payload import read_time
 from control_api.routes import Call
 from mta.core.quota import Quota
 from storage import messages, operators, retries
+from storage.credits import InsufficientCredits
 from storage.database import Connection
 from storage.operators import Selection
 
@@ -70,8 +72,16 @@ async def retry_email(call: Call) -> Response:
         if not has_body:
             return EXPIRED
         found = retries.retry_failed(
-            connection, call.tenant_id, row, at=at, now=now, quota=_quota(call)
+            connection,
+            call.tenant_id,
+            row,
+            at=at,
+            now=now,
+            quota=_quota(call),
+            takes_credits=call.services.settings.credits.enabled,
         )
+        if isinstance(found, InsufficientCredits):
+            return credit_problem(found)
         if found.waiting:
             return None
         return _SUPPRESSED if found.suppressed else _NOT_RETRYABLE

@@ -14,6 +14,7 @@ from typing import TypeVar, assert_never
 
 from starlette.responses import Response
 
+from control_api.credit_errors import credit_problem
 from control_api.errors import ApiError, FieldError, Problem, invalid
 from control_api.fields import read_json
 from control_api.idempotency import Act, Once, Written, once
@@ -25,6 +26,7 @@ from mta.core.event import JsonValue
 from mta.core.submission import Submission
 from mta.core.template import Rendered
 from storage import faults
+from storage.credits import InsufficientCredits
 from storage.database import Connection
 from storage.submissions import AcceptedEmail, AcceptPolicy, DomainNotAllowed, accept
 
@@ -67,6 +69,8 @@ async def submit_one(call: Call, request: Once, submission: Submission, origin: 
                 return Written(_answer(submission, accepted), frozenset({accepted.public_id}))
             case DomainNotAllowed() as refusal:
                 return domain_problem([domain_error(refusal)])
+            case InsufficientCredits() as lacking:
+                return credit_problem(lacking)
             case other:
                 assert_never(other)
 
@@ -180,6 +184,7 @@ def policy_of(call: Call) -> AcceptPolicy:
         bounce_domain=settings.reports.domain,
         quota=settings.quota.core,
         sandbox_domain=settings.api.sandbox_domain,
+        takes_credits=settings.credits.enabled,
     )
 
 

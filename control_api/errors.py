@@ -59,6 +59,7 @@ class Problem:
         message: a sentence for people; becomes `detail`.
         errors: what is wrong field by field, may be empty.
         headers: further response headers, such as Retry-After.
+        more: further members of the body (RFC 9457 3.2).
     """
 
     status: int
@@ -66,6 +67,7 @@ class Problem:
     message: str
     errors: tuple[FieldError, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, object] = field(default_factory=dict)
 
 
 class ApiError(Exception):
@@ -144,6 +146,7 @@ def problem_body(problem: Problem, request_id: str) -> dict[str, object]:
         "error": _short(problem),
         "name": problem.code,
         "message": problem.message,
+        **problem.more,
     }
 
 

@@ -22,6 +22,7 @@ from control_api.schemas import (
     admin,
     channels,
     contacts,
+    credit_accounts,
     domains,
     email_shapes,
     emails,
@@ -55,6 +56,7 @@ _OTHERS = (
     stats,
     keys,
     users,
+    credit_accounts,
     admin,
 )
 SPECS: Mapping[str, Spec] = {
@@ -101,6 +103,8 @@ _PROBLEM = given(
         "error": {"type": "object", "description": "The same for clients that read only this."},
         "name": text("The same as `code`."),
         "message": text("The same as `detail`."),
+        "needed": number("With `insufficient_credits`: so many credits it takes."),
+        "available": number("With `insufficient_credits`: so many are there."),
     },
     {
         "type": "about:blank",
@@ -120,6 +124,7 @@ _PROBLEM = given(
         "name": "validation_error",
         "message": "to[2]: The domain has no dot.",
     },
+    sometimes=("needed", "available"),
 )
 _IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",

@@ -115,6 +115,7 @@ class Composer:
             bounce_domain=settings.reports.domain,
             quota=settings.quota.core,
             sandbox_domain=settings.api.sandbox_domain,
+            takes_credits=settings.credits.enabled,
         )
 
     def letter(self, mailing: Mailing) -> PersonalLetter | FieldError:

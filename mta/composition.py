@@ -134,6 +134,7 @@ def build_submission(
                 bounce_domain=settings.reports.domain,
                 quota=settings.quota.core,
                 sandbox_domain=settings.api.sandbox_domain,
+                takes_credits=settings.credits.enabled,
             ),
             can_unsubscribe=bool(settings.api.public_url or settings.reports.domain),
         ),

@@ -40,6 +40,7 @@ from mta.logs import log_event
 from mta.smtp_idempotency import KeyReused, Repeated, Token, accept_once
 from mta.smtp_session import Arrival, Identity, Session
 from storage import faults, submissions, tenants
+from storage.credits import InsufficientCredits
 from storage.database import Database
 from storage.submissions import Acceptance, AcceptedEmail, AcceptPolicy, DomainNotAllowed, Wish
 
@@ -175,6 +176,9 @@ class SubmissionHandler:
                 return Reply(250, "2.0.0", f"Ok: queued as {email}")
             case DomainNotAllowed(domain, denial):
                 return _denied(denial) if denial else _not_allowed(domain)
+            case InsufficientCredits(needed, available):
+                text = f"Not enough credits: this message takes {needed}, {available} are available"
+                return Reply(452, "4.7.1", text)
             case Repeated(email):
                 if message.file is not None:  # the reply takes the message, and nobody needs it
                     await asyncio.to_thread(self._database.spool.remove, message.file)

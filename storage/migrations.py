@@ -60,6 +60,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "users": schema_accounts.USERS,
     "audience_metadata": schema_references.METADATA,
     "channels": schema_channels.CHANNELS,
+    "credits": schema_accounts.CREDITS,
 }
 """Name -> statements, in the order they are applied."""
 

@@ -15,6 +15,7 @@ from mta.core.disposition import Why
 from mta.core.event import EventKind, JsonValue
 from mta.core.quota import UNLIMITED, Quota
 from storage import directives, events, quotas, suppressions, tallies
+from storage.credits import InsufficientCredits, reserve_again
 from storage.database import Connection
 from storage.entries import EntryState
 
@@ -41,7 +42,7 @@ class _Failed:
         return parse_address(self.recipient).key
 
 
-def retry_failed(
+def retry_failed(  # noqa: PLR0913 - what mail is judged by, one by one
     connection: Connection,
     tenant_id: int,
     message_row: int,
@@ -49,7 +50,8 @@ def retry_failed(
     at: datetime,
     now: datetime,
     quota: Quota = UNLIMITED,
-) -> Retried:
+    takes_credits: bool = False,
+) -> Retried | InsufficientCredits:
     """Let the bounced and expired recipients of a message wait again, as if it were new to them.
 
     Attempts and lifetime start again; the journal keeps the earlier ones. A recipient that has been
@@ -63,6 +65,8 @@ def retry_failed(
         at: when to try (aware, UTC); `now` or later.
         now: aware, UTC.
         quota: of tenants that have none of their own.
+        takes_credits: whether recipients take credits of the tenant; without enough of them nothing
+            is written.
     """
     failed = _failed(connection, message_row)
     found = suppressions.lookup(connection, tenant_id, [one.key for one in failed], now)
@@ -70,6 +74,10 @@ def retry_failed(
     waiting = [one for one in failed if one.key not in found]
     if not waiting:
         return Retried(0, len(suppressed))
+    if takes_credits and (
+        lacking := reserve_again(connection, tenant_id, message_row, len(waiting), now=now)
+    ):
+        return lacking
     _wait(connection, waiting, at=at, now=now)
     quotas.place_again(connection, tenant_id, [one.id for one in waiting], quota)
     reasons: list[dict[str, JsonValue]] = [{"reason": found[one.key]} for one in suppressed]

@@ -257,6 +257,7 @@ def _count(counted: dict[int, Tally], message_row: int, state: EntryState, at_ms
     tally.at_ms = max(tally.at_ms, at_ms)
     if state.is_final:
         tally.finals += 1
+        tally.delivered += state is EntryState.DELIVERED
         tally.status = state.label
     else:
         tally.is_deferred = True

@@ -16,6 +16,7 @@ from mta.core.access import Denial, may_send_from
 from mta.core.quota import UNLIMITED, Quota
 from mta.core.submission import AcceptFacts, Prepared, Submission, delayed, prepare
 from storage import domains, faults, quotas, submission_rows, suppressions, unsubscribes
+from storage.credits import InsufficientCredits, Reservations
 from storage.database import Connection
 from storage.submission_rows import NewMessage
 
@@ -31,6 +32,7 @@ class AcceptPolicy:
         bounce_domain: where our own return paths are, which any key may use; "" for none.
         quota: of tenants that have none of their own.
         sandbox_domain: where recipients are sandbox addresses, and test mail goes.
+        takes_credits: whether recipients take credits of the tenant.
     """
 
     require_verified_domain: bool = True
@@ -38,6 +40,7 @@ class AcceptPolicy:
     bounce_domain: str = ""
     quota: Quota = UNLIMITED
     sandbox_domain: str = sandbox.DEFAULT_DOMAIN
+    takes_credits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class DomainNotAllowed:
     denial: Denial | None = None
 
 
-Acceptance = AcceptedEmail | DomainNotAllowed
+Acceptance = AcceptedEmail | DomainNotAllowed | InsufficientCredits
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,10 @@ def accept_all(
     known = _Known(connection, [wish.submission for wish in wishes], now)
     judged = [known.judge(wish) for wish in wishes]
     new = [one for one in judged if isinstance(one, NewMessage)]
-    rows = iter(submission_rows.write(connection, new, now)) if new else iter(())
+    written = submission_rows.write(connection, new, now) if new else []
+    submissions = (one.submission for one in new)
+    known.reservations.record(zip(written, submissions, strict=True), now)
+    rows = iter(written)
     for _ in new:
         faults.reach("before_accept")
     return [
@@ -132,6 +138,13 @@ def check(
     return _Senders(connection).refusal(Wish(submission, policy))
 
 
+def may_send_as(
+    connection: Connection, tenant_id: int, domain: str, policy: AcceptPolicy
+) -> DomainNotAllowed | None:
+    """Return why policy forbids a tenant to send from a domain (A-label); None when it does not."""
+    return _Senders(connection).refusal_of(tenant_id, domain, policy, [domain])
+
+
 class _Senders:
     """Who may send as which domain, each asked of storage once."""
 
@@ -142,11 +155,18 @@ class _Senders:
     def refusal(self, wish: Wish) -> DomainNotAllowed | None:
         """Return why policy forbids a submission; None when it does not."""
         submission, policy = wish.submission, wish.policy
-        for named in _sender_domains(submission, policy):
+        names = _sender_domains(submission, policy)
+        domain = submission.header.sender_domain
+        return self.refusal_of(submission.tenant_id, domain, policy, names)
+
+    def refusal_of(
+        self, tenant_id: int, domain: str, policy: AcceptPolicy, names: Iterable[str]
+    ) -> DomainNotAllowed | None:
+        """Return why a tenant must not send from a domain, with these named as its sender's."""
+        for named in names:
             if denial := may_send_from(policy.sender_domains, named):
                 return DomainNotAllowed(named, denial)
-        domain = submission.header.sender_domain
-        if not policy.require_verified_domain or self._is_verified(submission.tenant_id, domain):
+        if not policy.require_verified_domain or self._is_verified(tenant_id, domain):
             return None
         return DomainNotAllowed(domain)
 
@@ -170,8 +190,9 @@ class _Known:
         self._senders = _Senders(connection)
         self._quotas: dict[int, Quota | None] = {}
         self._suppressed = _suppressed(connection, submissions, now)
+        self.reservations = Reservations(connection)
 
-    def judge(self, wish: Wish) -> NewMessage | DomainNotAllowed:
+    def judge(self, wish: Wish) -> NewMessage | DomainNotAllowed | InsufficientCredits:
         """Return what a wish comes to."""
         refusal = self._senders.refusal(wish)
         if refusal is not None:
@@ -181,8 +202,20 @@ class _Known:
         if submission.is_test:
             prepared = _in_sandbox(prepared, policy.sandbox_domain)
         else:
+            lacking = self._without_credits(submission, prepared, policy)
+            if lacking is not None:
+                return lacking
             prepared = self._within_quota(submission, prepared, policy)
         return NewMessage.of(submission, prepared, self._now)
+
+    def _without_credits(
+        self, submission: Submission, prepared: Prepared, policy: AcceptPolicy
+    ) -> InsufficientCredits | None:
+        """Reserve credits for what will be tried, where that takes any."""
+        if not policy.takes_credits:
+            return None
+        pending = sum(not entry.is_suppressed for entry in prepared.entries)
+        return self.reservations.take(submission, pending)
 
     def _out(self, wish: Wish) -> Mapping[str, str]:
         """Return suppression key -> reason; sandbox addresses are what their names say."""

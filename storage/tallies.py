@@ -1,4 +1,4 @@
-"""Tallies: what the moves of entries mean for their messages, as counts and status.
+"""Tallies: what the moves of entries mean for their messages, as counts, status and credits.
 
 Called inside the transaction that moves the entries. Not here: the moves (claims.py, settlement.py,
 operators.py).
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mta.core.event import EventKind
 from storage import events
+from storage.credits import end_holds
 from storage.database import Connection
 from storage.entries import EntryState, final_status
 from storage.sql import given
@@ -25,12 +26,14 @@ class Tally:
         finals: how many entries became final.
         status: of the message, should this be all there is to it: the last entry's.
         is_deferred: whether an entry waits again after an attempt.
+        delivered: how many of the final ones were delivered.
     """
 
     at_ms: int
     finals: int = 0
     status: str = ""
     is_deferred: bool = False
+    delivered: int = 0
 
 
 _APPLY = """
@@ -61,6 +64,14 @@ def apply(connection: Connection, tallies: Mapping[int, Tally]) -> None:
     connection.execute(_APPLY, (given(rows),))
     for (message_id,) in connection.execute(_CONCLUDED, (given(list(tallies)),)).fetchall():
         _conclude(connection, message_id)
+    end_holds(
+        connection,
+        [
+            (message_id, tally.delivered, tally.finals - tally.delivered, tally.at_ms)
+            for message_id, tally in tallies.items()
+            if tally.finals
+        ],
+    )
 
 
 _REOPEN = """

@@ -122,8 +122,15 @@ def obstacle(connection: Connection, number: int) -> Undeletable | None:
     return None
 
 
+_WITH_IT = (
+    *("api_keys", "users", "webhooks", "suppressions", "tenant_quotas"),
+    *("credit_accounts", "credit_transactions"),
+)
+"""Tables whose rows go with their tenant."""
+
+
 def delete(connection: Connection, number: int) -> Undeletable | None:
-    """Delete a tenant with its keys, users, webhooks and suppressions; or return what keeps it.
+    """Delete a tenant with all that it has; or return what keeps it.
 
     Its settled mail and its figures stay until retention lets them go; nobody can ask for them.
     Many suppressions are better removed before, in steps.
@@ -131,7 +138,7 @@ def delete(connection: Connection, number: int) -> Undeletable | None:
     found = obstacle(connection, number)
     if found is not None:
         return found
-    for table in ("api_keys", "users", "webhooks", "suppressions", "tenant_quotas"):
+    for table in _WITH_IT:
         connection.execute(f"DELETE FROM {table} WHERE tenant_id = ?", (number,))  # noqa: S608
     connection.execute("DELETE FROM tenants WHERE id = ?", (number,))
     return None

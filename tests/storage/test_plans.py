@@ -11,6 +11,7 @@ import pytest
 from mta.core.disposition import Why
 from mta.core.event import EventKind
 from storage import (
+    credit_ledger,
     directives,
     domains,
     event_feed,
@@ -29,6 +30,7 @@ from storage import (
     webhook_outbox,
     webhooks,
 )
+from storage.credit_ledger import Movement
 from storage.database import Connection
 from storage.message_lists import EmailFilter
 from storage.queue import Selection
@@ -62,6 +64,13 @@ class Explaining:
     def _explain(self, statement: str, parameters: Sequence[Any]) -> None:
         plan = self._connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
         self.plan += [row[3] for row in plan]
+
+
+def settle_with_credits(c: Any) -> object:
+    credit_ledger.adjust(c, 1, 9, kind=Movement.ADJUST, description="", now=NOW)
+    paid = replace(builders.ANY_SENDER, takes_credits=True)
+    submissions.accept(c, builders.submission("x@example.org"), policy=paid, now=NOW)
+    return queue.settle(c, [builders.settlement(one) for one in builders.claim(c, "example.org")])
 
 
 def claim(c: Any) -> object:
@@ -121,6 +130,9 @@ HOT: dict[str, Query] = {
     "accept": accept,
     "accept many": accept_many,
     "claim": claim,
+    "settle with credits": settle_with_credits,
+    "fold credits": lambda c: credit_ledger.fold(c, LATER, limit=10),
+    "list credits": lambda c: credit_ledger.list_(c, 1, limit=10),
     "settle": settle,
     "give back": give_back,
     "next due": lambda c: queue.next_due(c, "example.net"),
