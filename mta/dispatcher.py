@@ -15,6 +15,7 @@ from functools import partial
 from random import Random
 
 from mta.core.disposition import Why
+from mta.core.envelope import Priority
 from mta.core.outcome import Attempt, Outcome, Refused
 from mta.core.route import Route
 from mta.core.shaping import (
@@ -87,6 +88,20 @@ class Dispatcher:
         load = Load(0, 0, 0.0) if site is None else site.load()
         free = room(load, self._limits, total_weight=self._weight + promised)
         return free or Wait(Holding.READY_FULL)
+
+    def last_error(self, route: Route) -> str:
+        """Return what led to the last suspension of a site; "" when there was none."""
+        site = self._sites.get(route.site)
+        return "" if site is None else site.last_error
+
+    def takes_urgent(self, route: Route) -> bool:
+        """Tell whether a site that has no room gets some transactional entries all the same.
+
+        It does while it has but bulk, which thus keeps nobody waiting for more than a transaction.
+        """
+        site = self._sites.get(route.site)
+        is_free = site is not None and not site.ready.has(Priority.TRANSACTIONAL)
+        return is_free and self._weight < self._limits.max_ready
 
     def park(self, domain: str, route: Route, now: datetime) -> None:
         """Note the domain in the timetable again when there is room for its due entries."""

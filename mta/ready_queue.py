@@ -79,6 +79,10 @@ class ReadyQueue:
         """Put a delivery that was taken but not tried back in front of its lane."""
         self._lanes[delivery.entries[0].priority].appendleft(delivery)
 
+    def has(self, priority: Priority) -> bool:
+        """Tell whether a delivery of that priority waits."""
+        return bool(self._lanes[priority])
+
     def take(self) -> Delivery | None:
         """Remove and return the delivery that is next; None when the queue is empty."""
         for lane in self._lanes:

@@ -3,7 +3,8 @@
 It knows when each domain next has an entry due (timetable.py) and sleeps until then, or until it is
 kicked because somebody added or changed entries. A domain that is due is routed first and claimed
 then, so that entries never wait in memory for the DNS, and no more are claimed than their site has
-room for: a dead or slow site with a million entries costs the others nothing.
+room for: a dead or slow site with a million entries costs the others nothing. While a site is
+suspended, only what has waited for the whole of its lifetime is claimed, to expire untried.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Protocol
 
+from mta.core.envelope import Priority
 from mta.core.expiring import ExpiringMap
-from mta.core.outcome import Attempt, Peer, Unreachable
+from mta.core.outcome import Attempt, Peer, Stage, Unreachable
 from mta.core.route import Route, Routed
 from mta.core.shaping import SUSPENSION, Wait
 from mta.delivery import Tools
@@ -31,6 +33,8 @@ from storage.queue import ClaimedMessage, ClaimRequest
 
 BATCH = 256
 """Entries in one claim: bounds the transaction, and how far memory may be overdrawn."""
+URGENT = 16
+"""Transactional entries that a site gets whose memory is full of bulk."""
 MAX_RESOLVING = 256
 """Domains routed at the same time; the resolver has a limit of its own on queries."""
 ROUTE_FRESH = 5.0
@@ -53,17 +57,30 @@ class RouteFinder(Protocol):
 
 @dataclass(slots=True)
 class _Plan:
-    """Which domains to claim, how much of each, and where it goes or why nowhere."""
+    """Which domains to claim, how much of each, and where it goes or why nowhere.
+
+    Attributes:
+        over: domains of suspended sites, of which only what has waited for too long is claimed,
+            with the end of the suspension.
+    """
 
     routes: dict[str, Routed] = field(default_factory=dict)
+    over: dict[str, datetime] = field(default_factory=dict)
     requests: list[ClaimRequest] = field(default_factory=list)
     promised: int = 0
 
-    def add(self, domain: str, routed: Routed, limit: int) -> None:
+    def add(
+        self, domain: str, routed: Routed, limit: int, lanes: Sequence[Priority] = tuple(Priority)
+    ) -> None:
         self.routes[domain] = routed
         site = routed.site if isinstance(routed, Route) else ""
-        self.requests.append(ClaimRequest(domain, limit, site))
+        self.requests.append(ClaimRequest(domain, limit, site, lanes))
         self.promised += limit
+
+    def add_over(self, domain: str, route: Route, until: datetime, waiting_since: datetime) -> None:
+        self.over[domain] = until
+        self.routes[domain] = route
+        self.requests.append(ClaimRequest(domain, BATCH, route.site, waiting_since=waiting_since))
 
 
 class Scheduler:
@@ -92,6 +109,8 @@ class Scheduler:
         self._routes: ExpiringMap[str, Routed] = ExpiringMap(MAX_ROUTES)
         self._routed: deque[tuple[str, Routed]] = deque()
         self._unrouted: deque[str] = deque()
+        self._urgent: set[str] = set()
+        self._searched: ExpiringMap[str, datetime] = ExpiringMap(MAX_ROUTES)
         self._in_question: set[str] = set()
         self._route_tasks: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup
@@ -129,6 +148,8 @@ class Scheduler:
         self._marks = news.marks
         for each in news.due:
             self._timetable.note(each.domain, each.due_at)
+            if each.is_urgent:
+                self._urgent.add(each.domain)
 
     def _was_set_back(self) -> bool:
         """Tell whether the wall clock was set back since this was last asked."""
@@ -159,17 +180,27 @@ class Scheduler:
             return False
         claim = await self._store.claim(plan.requests, now)
         await self._tools.builder.follow_keys(claim.keys_version)
+        found = {one.entries[0].domain for one in claim.messages}
         for domain, due_at in claim.next_due.items():
             if due_at is not None:
-                self._timetable.note(domain, max(due_at, self._held_until(domain, plan, now)))
-        await self._hand_over(claim.messages, plan.routes)
+                held_until = self._held_until(domain, plan, now, is_empty=domain not in found)
+                self._timetable.note(domain, max(due_at, held_until))
+        await self._hand_over(claim.messages, plan)
         return True
 
-    def _held_until(self, domain: str, plan: _Plan, now: datetime) -> datetime:
-        """Return before when there is no use in looking at a domain again."""
+    def _held_until(self, domain: str, plan: _Plan, now: datetime, *, is_empty: bool) -> datetime:
+        """Return before when there is no use in looking at a domain again.
+
+        is_empty: nothing of it was claimed.
+        """
         routed = plan.routes[domain]
         if not self._is_ours(domain, routed):
             return now + timedelta(seconds=FOREIGN_FOR)
+        if domain in plan.over and is_empty:
+            until = plan.over[domain]
+            clock = asyncio.get_running_loop().time()
+            self._searched.put(domain, until, clock + (until - now).total_seconds())
+            return until
         return now + SUSPENSION.first if _may_be_mended(routed) else now
 
     def _plan(self, now: datetime) -> _Plan:
@@ -187,6 +218,7 @@ class Scheduler:
                 plan.add(domain, routed, share)
         for routes in sites.values():
             self._plan_site(routes, share, plan, now)
+        self._urgent.difference_update(candidates)
         return plan
 
     def _candidates(self, now: datetime) -> dict[str, Routed]:
@@ -224,11 +256,14 @@ class Scheduler:
         """Share a site's room among its domains, or see to their coming up again."""
         match self._dispatcher.room(next(iter(routes.values())), now, promised=plan.promised):
             case Wait(until=datetime() as until):
-                for domain in routes:
-                    self._timetable.note(domain, until)
+                for domain, route in routes.items():
+                    self._plan_suspended(domain, route, until, plan, now)
             case Wait():
                 for domain, route in routes.items():
-                    self._dispatcher.park(domain, route, now)
+                    if domain in self._urgent and self._dispatcher.takes_urgent(route):
+                        plan.add(domain, route, URGENT, (Priority.TRANSACTIONAL,))
+                    else:
+                        self._dispatcher.park(domain, route, now)
             case room:
                 limit = max(1, min(share, room // len(routes)))
                 for number, (domain, route) in enumerate(routes.items()):
@@ -237,21 +272,34 @@ class Scheduler:
                     else:
                         self._timetable.note(domain, now)
 
-    async def _hand_over(
-        self, claimed: Sequence[ClaimedMessage], routes: Mapping[str, Routed]
+    def _plan_suspended(
+        self, domain: str, route: Route, until: datetime, plan: _Plan, now: datetime
     ) -> None:
+        """Claim what has waited for too long; once that is done, leave the domain alone."""
+        clock = asyncio.get_running_loop().time()
+        if self._searched.get(domain, clock) == until:
+            self._timetable.note(domain, until)
+        else:
+            plan.add_over(domain, route, until, now - self._tools.settler.lifetime)
+
+    async def _hand_over(self, claimed: Sequence[ClaimedMessage], plan: _Plan) -> None:
         now = self._tools.now()
         for domain, messages in groupby(claimed, key=lambda each: each.entries[0].domain):
-            match routes[domain]:
+            match plan.routes[domain]:
+                case Route() as route if domain in plan.over:
+                    error = self._dispatcher.last_error(route)
+                    await self._settle(messages, Unreachable(Stage.CONNECT, error))
                 case Route() as route:
                     self._dispatcher.put(route, messages, now)
                 case Unreachable() as outcome:
-                    attempt = Attempt(outcome, Peer(), now, now)
-                    await self._tools.settler.settle(
-                        Result(each.message, entry, attempt)
-                        for each in messages
-                        for entry in each.entries
-                    )
+                    await self._settle(messages, outcome)
+
+    async def _settle(self, messages: Iterable[ClaimedMessage], outcome: Unreachable) -> None:
+        now = self._tools.now()
+        attempt = Attempt(outcome, Peer(), now, now)
+        await self._tools.settler.settle(
+            Result(each.message, entry, attempt) for each in messages for entry in each.entries
+        )
 
     # Routing.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from random import Random
 from typing import TypeVar
@@ -88,6 +88,11 @@ class Settler:
         self._timetable = timetable
         self._rules = rules
         self._draws = draws
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long mail may wait from when it could first be tried."""
+        return self._rules.retry.lifetime
 
     async def settle(self, results: Iterable[Result]) -> None:
         """Decide the fate of each entry and write it down."""

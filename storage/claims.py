@@ -1,4 +1,4 @@
-"""The engine's side of the queue: what is due, claiming it, and giving it back untried.
+"""The engine's side of the queue: claiming what is due, and giving it back untried.
 
 A claimed entry is in the memory of one process; when that process dies, free_claims makes it wait
 again. Not here: what an attempt led to (settlement.py), what operators do (operators.py).
@@ -19,6 +19,7 @@ from mta.core.tracking import Places
 from mta.core.unsubscribe import UnsubscribeOffer
 from storage import domains, quarantine, suspensions, tallies, tracking, unsubscribes
 from storage.database import Connection, OperationalError
+from storage.due import next_due
 from storage.entries import EntryState
 from storage.sql import chunks, marks
 
@@ -92,20 +93,20 @@ class ClaimedMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class DomainDue:
-    """When the earliest waiting entry of a domain is due (aware, UTC; may be past)."""
-
-    domain: str
-    due_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """A wish for at most `limit` entries of a domain, which would go to a site, "" unknown."""
+    """A wish for at most `limit` entries of a domain, which would go to a site, "" unknown.
+
+    Attributes:
+        lanes: the priorities that are wanted, the first one first.
+        waiting_since: only those are wanted that could first be tried by then, of the SEARCHED that
+            are longest due; None: all.
+    """
 
     domain: str
     limit: int
     site: str = ""
+    lanes: Sequence[Priority] = tuple(Priority)
+    waiting_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,62 +124,25 @@ class Claim:
     keys_version: int
 
 
-def schedule(connection: Connection) -> list[DomainDue]:
-    """Return when each domain with waiting entries is next due, for start-up: reads all of it."""
-    rows = connection.execute(
-        "SELECT domain, MIN(due_at) FROM entries WHERE state = 0 GROUP BY domain"
-    )
-    return [DomainDue(domain, ids.moment(due_at)) for domain, due_at in rows]
-
-
-def last_entry_id(connection: Connection) -> int:
-    """Return the newest entry's row id, 0 when there was none: for new_since after start-up."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
-    return int(row[0]) if row else 0
-
-
-def new_since(connection: Connection, after_id: int) -> tuple[list[DomainDue], int]:
-    """Return the domains of entries added after entry `after_id` that wait, and the newest id.
-
-    The newest id, `after_id` itself when nothing is new, is what to pass next time.
-    """
-    rows = connection.execute(
-        "SELECT domain, MIN(CASE WHEN state = 0 THEN due_at END), MAX(id) FROM entries"
-        " WHERE id > ? GROUP BY domain",
-        (after_id,),
-    ).fetchall()
-    waiting = [DomainDue(domain, ids.moment(due)) for domain, due, _ in rows if due is not None]
-    return waiting, max((newest for _, _, newest in rows), default=after_id)
-
-
-def hasten_new(connection: Connection, now: datetime) -> int:
-    """Make new mail due now that is due later; return how much of it there was (a write).
-
-    It was accepted before the clock was set back. What was scheduled, or was tried before, keeps
-    its time. Reads all that waits.
-    """
-    at = ids.milliseconds(now)
-    return connection.execute(
-        "UPDATE entries SET due_at = ? WHERE state = 0 AND due_at > ? AND why = 'new'", (at, at)
-    ).rowcount
-
-
-_NEXT_DUE = "SELECT MIN(due_at) FROM entries WHERE state = 0 AND domain = ? AND priority = ?"
-
-
-def next_due(connection: Connection, domain: str) -> datetime | None:
-    """Return when the domain's next waiting entry is due (may be past); None when none waits."""
-    found = [connection.execute(_NEXT_DUE, (domain, lane)).fetchone()[0] for lane in Priority]
-    earliest = min((due for due in found if due is not None), default=None)
-    return None if earliest is None else ids.moment(earliest)
-
-
 _DUE = """
 SELECT id, message_id, recipient, domain, notify, orcpt, priority, attempts, eligible_at
 FROM entries
 WHERE state = 0 AND domain = ? AND priority = ? AND due_at <= ?
 ORDER BY due_at, id LIMIT ?
 """
+
+_OLD = """
+SELECT e.id, e.message_id, e.recipient, e.domain, e.notify, e.orcpt, e.priority, e.attempts,
+    e.eligible_at
+FROM (
+    SELECT * FROM entries WHERE state = 0 AND domain = ? AND priority = ? AND due_at <= ?
+    ORDER BY due_at, id LIMIT ?
+) AS e JOIN messages m ON m.id = e.message_id
+WHERE COALESCE(e.eligible_at, m.send_at, m.created_at) <= ? LIMIT ?
+"""
+
+SEARCHED = 1000
+"""Entries that are looked at for old ones."""
 
 _CLAIM = "UPDATE entries SET state = 1, owner = ? WHERE id = ?"
 
@@ -294,10 +258,16 @@ def _later(due_at: datetime | None, suspended_until: datetime | None) -> datetim
 
 def _due(connection: Connection, request: ClaimRequest, now_ms: int) -> list[tuple[Any, ...]]:
     due: list[tuple[Any, ...]] = []
-    for lane in Priority:
+    for lane in request.lanes:
         room = request.limit - len(due)
-        if room > 0:
+        if room <= 0:
+            break
+        if request.waiting_since is None:
             due += connection.execute(_DUE, (request.domain, lane, now_ms, room))
+        else:
+            since = ids.milliseconds(request.waiting_since)
+            values = (request.domain, lane, now_ms, SEARCHED, since, room)
+            due += connection.execute(_OLD, values)
     return due
 
 

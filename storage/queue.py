@@ -12,18 +12,13 @@ from storage.claims import (
     Claim,
     ClaimedMessage,
     ClaimRequest,
-    DomainDue,
     QueuedEntry,
     QueuedMessage,
     claim,
     free_claims,
     give_back,
-    hasten_new,
-    last_entry_id,
-    new_since,
-    next_due,
-    schedule,
 )
+from storage.due import DomainDue, hasten_new, last_entry_id, new_since, next_due, schedule
 from storage.entries import EntryState
 from storage.listing import DomainDepth, EntryView, QueueTotals, depths, list_entries, totals
 from storage.operators import Selection, cancel, hold, release, retry_now

@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 
 from mta.core.disposition import Bounced, Deferred, Why
+from mta.core.envelope import Priority
 from mta.core.outcome import Stage, Unreachable
 from mta.core.route import Route
 from mta.core.shaping import MIN_READY, Limits
-from mta.scheduler import BATCH
+from mta.scheduler import BATCH, URGENT
 from tests.support import virtual_time
 from tests.support.delivery_rig import Rig, closed, route_to, running, slowly
 from tests.support.virtual_time import now, settle_down
@@ -149,6 +150,46 @@ def test_a_slow_site_is_given_some_seconds_of_work_only() -> None:
             await asyncio.sleep(600)
             assert rig.store.states()["claimed"] <= MIN_READY
             assert rig.store.states()["delivered"] >= 1150, "and it never runs dry"
+
+    virtual_time.run(story())
+
+
+def test_a_transactional_message_does_not_wait_for_room_among_bulk() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=2))
+        for number in range(3000):
+            rig.store.add(f"user{number}@slow.test", now=now(), priority=Priority.BULK)
+        rig.site("slow.test").answer = slowly(1)
+        async with running(rig):
+            await asyncio.sleep(60)
+            rig.add("ant@slow.test")
+            await asyncio.sleep(2.5)
+            assert rig.store.state_of("ant@slow.test") == "delivered"
+            for number in range(1000):
+                rig.add(f"eager{number}@slow.test")
+            await asyncio.sleep(10)
+            assert rig.store.states()["claimed"] <= MIN_READY + URGENT
+
+    virtual_time.run(story())
+
+
+def test_the_backlog_of_a_dead_site_expires_in_time() -> None:
+    async def story() -> None:
+        rig = Rig()
+        rig.site("dead.test").door = closed()
+        for number in range(3000):
+            rig.store.add(f"user{number}@dead.test", now=now())
+        async with running(rig):
+            await asyncio.sleep(4 * 86_400 - 60)
+            assert rig.store.states()["expired"] == 0
+            rig.add("late@dead.test")
+            await asyncio.sleep(4 * 3600)
+            assert rig.store.states() == {"expired": 3000, "waiting": 1}
+            claims = rig.store.calls["claim"]
+            for number in range(100):
+                rig.add(f"new{number}@dead.test")
+                await settle_down()
+            assert rig.store.calls["claim"] <= claims + 2, "it is searched once a suspension"
 
     virtual_time.run(story())
 

@@ -109,13 +109,37 @@ def test_new_entries_are_found_once(connection: Connection) -> None:
     assert queue.last_entry_id(connection) == 0
     accept(connection, "a@example.net", "b@example.org")
     found, last = queue.new_since(connection, 0)
-    assert found == [DomainDue("example.net", NOW), DomainDue("example.org", NOW)]
+    assert found == [DomainDue("example.net", NOW, True), DomainDue("example.org", NOW, True)]
     assert last == queue.last_entry_id(connection) == 2
     assert queue.new_since(connection, last) == ([], 2)
     accept(connection, "c@example.net")
     builders.claim(connection)
-    accept(connection, "d@example.com")
+    accept(connection, "d@example.com", priority=BULK)
     assert queue.new_since(connection, last) == ([DomainDue("example.com", NOW)], 4)
+
+
+def test_a_domain_is_urgent_when_something_new_of_it_is(connection: Connection) -> None:
+    accept(connection, "a@example.net", priority=BULK)
+    accept(connection, "b@example.net")
+    assert queue.new_since(connection, 0)[0] == [DomainDue("example.net", NOW, is_urgent=True)]
+
+
+def test_only_what_has_waited_long_enough_is_claimed(connection: Connection) -> None:
+    old = NOW - timedelta(days=4)
+    accept(connection, "old@example.net", at=old)
+    accept(connection, "sent-later@example.net", at=old, send_at=NOW - timedelta(days=1))
+    accept(connection, "new@example.net")
+    wish = ClaimRequest("example.net", 5, waiting_since=old)
+    [claimed] = queue.claim(connection, [wish], now=NOW, owner="me").messages
+    assert [entry.recipient for entry in claimed.entries] == ["old@example.net"]
+
+
+def test_only_the_lanes_that_are_wanted_are_claimed(connection: Connection) -> None:
+    accept(connection, "a@example.net", priority=BULK)
+    accept(connection, "b@example.net")
+    wish = ClaimRequest("example.net", 5, lanes=(Priority.TRANSACTIONAL,))
+    [claimed] = queue.claim(connection, [wish], now=NOW, owner="me").messages
+    assert [entry.recipient for entry in claimed.entries] == ["b@example.net"]
 
 
 def test_given_back_untried(connection: Connection) -> None:

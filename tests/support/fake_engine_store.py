@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mta.core.canonical import body_hash
@@ -110,9 +110,11 @@ class FakeEngineStore:
     async def news(self, since: Marks) -> News:
         self._called("news")
         new = [self.rows[number] for number in range(since.entry_id + 1, len(self.rows) + 1)]
+        urgent = {row.domain for row in new if row.priority is Priority.TRANSACTIONAL}
         for domain in self.directives[since.directive_id :]:
             new += self._by_domain[domain]
-        return News(self._due(new), self._marks())
+        due = [replace(one, is_urgent=one.domain in urgent) for one in self._due(new)]
+        return News(due, self._marks())
 
     async def after_set_back(self, now: datetime) -> News:
         self._called("after_set_back")
@@ -131,7 +133,7 @@ class FakeEngineStore:
             rows = self._by_domain.get(request.domain, [])
             waiting = [row for row in rows if row.state == "waiting"]
             due = sorted(
-                (row for row in waiting if row.due_at <= now),
+                (row for row in waiting if row.due_at <= now and _is_wanted(row, request)),
                 key=lambda row: (row.priority, row.due_at, row.id),
             )[: request.limit]
             claimed += self._claimed(due)
@@ -200,3 +202,8 @@ def _entry(row: Row) -> QueuedEntry:
     return QueuedEntry(
         row.id, row.recipient, row.domain, "", "", row.priority, row.attempts, row.eligible_at
     )
+
+
+def _is_wanted(row: Row, request: ClaimRequest) -> bool:
+    since = request.waiting_since
+    return row.priority in request.lanes and (since is None or row.eligible_at <= since)
