@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from config import suppression_rules, units
 from config.api import LOOPBACK, Api, ApiLimits, Networks
 from config.channels import Channels
+from config.campaigns import Campaigns
 from config.compat import Compat
 from config.credits import Credits
 from config.loader import Entries, Overrides, Place, SettingsError, parse_toml, read_table
@@ -272,6 +273,7 @@ class Settings:
     bounces: Bounces = Bounces()
     suppression: Suppression = Suppression()
     dsn: Dsn = Dsn()
+    campaigns: Campaigns = field(default_factory=Campaigns)
     retention: Retention = Retention()
     webhooks: Webhooks = Webhooks()
     compat: Compat = field(default_factory=Compat)

@@ -22,6 +22,8 @@ from starlette.routing import Route as StarletteRoute
 from control_api import (
     api_keys,
     audiences,
+    campaign_actions,
+    campaigns,
     confirmation,
     contacts,
     credit_accounts,
@@ -96,6 +98,8 @@ _TABLE: tuple[Route, ...] = (
     *contacts.ROUTES,
     *audiences.ROUTES,
     *memberships.ROUTES,
+    *campaigns.ROUTES,
+    *campaign_actions.ROUTES,
     *imports.ROUTES,
     *postal_mail.ROUTES,
     *sms.ROUTES,

@@ -76,16 +76,11 @@ async def list_emails(call: Call) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """What a list request asks.
-
-    Attributes:
-        is_empty: nothing can match.
-    """
+    """What a list request asks."""
 
     filters: EmailFilter
     page: Page
     wants_total: bool
-    is_empty: bool
 
 
 _Counts = Mapping[int, tuple[int, int]]
@@ -95,8 +90,6 @@ _Counts = Mapping[int, tuple[int, int]]
 def _look_up(
     connection: Connection, tenant_id: int, query: _Query
 ) -> tuple[EmailPage, Total | None, _Counts]:
-    if query.is_empty:
-        return EmailPage((), ""), Total(0, is_exact=True) if query.wants_total else None, {}
     page = query.page
     found = message_lists.page(
         connection,
@@ -121,7 +114,6 @@ def _counted(engaged: _Counts, view: EmailView) -> dict[str, object]:
 def _read_query(request: Request) -> _Query:
     fields = Fields(dict(request.query_params), [])
     page, include_total = read_page(fields), wants_total(fields)
-    campaign_id = fields.text("campaign_id", _MAX_FILTER)  # there are no campaigns yet
     filters = EmailFilter(
         status=_status(fields),
         to=_normal(fields, "to", lambda text: str(parse_address(text))),
@@ -130,6 +122,7 @@ def _read_query(request: Request) -> _Query:
         tag=fields.text("tag", _MAX_FILTER),
         tag_value=fields.text("tag_value", _MAX_FILTER) or None,
         batch_id=fields.text("batch_id", _MAX_FILTER),
+        campaign=_campaign(fields),
         text=fields.text("q", _MAX_FILTER),
         since=_time(fields, "since"),
         until=_time(fields, "until"),
@@ -137,7 +130,13 @@ def _read_query(request: Request) -> _Query:
     fields.finish()
     if fields.errors:
         raise ApiError(invalid(fields.errors))
-    return _Query(filters, page, include_total, is_empty=bool(campaign_id))
+    return _Query(filters, page, include_total)
+
+
+def _campaign(fields: Fields) -> int | None:
+    """Read a campaign's row number; 0, which none has, for what is no id of one."""
+    named = fields.text("campaign_id", _MAX_FILTER)
+    return (number_of(named, "cmp") or 0) if named else None
 
 
 def _status(fields: Fields) -> str:
@@ -206,6 +205,7 @@ def _summary(view: EmailView) -> dict[str, object]:
         "tags": dict(view.tags),
         "metadata": view.metadata,
         "batch_id": view.batch_id or None,
+        "campaign_id": view.campaign_id or None,
     }
 
 

@@ -52,6 +52,9 @@ _CONTACT: Mapping[str, JsonValue] = {
     "contact": {"id": "ct_01KJMQ0R00000000000000000C", "email": "ant@example.net"},
 }
 _AUDIENCE: Mapping[str, JsonValue] = {"audience_id": "aud_01KJMQ0R00000000000000000A"}
+_CAMPAIGN: Mapping[str, JsonValue] = {
+    "campaign": {"id": "cmp_01KJMQ0R000000000000000001", "name": "Spring"},
+}
 _RECORD: Mapping[str, JsonValue] = {
     "record": "SPF",
     "type": "TXT",
@@ -219,6 +222,24 @@ TYPES: tuple[EventType, ...] = (
         EventKind.CONTACT_TAGGED,
         "A contact got tags that it did not have.",
         {**_CONTACT, "tags": ["vip"]},
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.CAMPAIGN_STARTED,
+        "A campaign begins to go out.",
+        {**_CAMPAIGN, "recipients": 1200},
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.CAMPAIGN_PAUSED,
+        "Nothing more of a campaign goes out until it is resumed.",
+        {**_CAMPAIGN, "reason": "bounce_rate"},
+        is_mail=False,
+    ),
+    EventType(
+        EventKind.CAMPAIGN_COMPLETED,
+        "Everybody has had a turn, and every email of a campaign was tried at least once.",
+        {**_CAMPAIGN, "recipients": 1200},
         is_mail=False,
     ),
     EventType(

@@ -20,6 +20,7 @@ from control_api.idempotency import REPLAYED
 from control_api.routes import Call, Route
 from control_api.schemas import (
     admin,
+    campaigns,
     channels,
     contacts,
     credit_accounts,
@@ -49,6 +50,7 @@ _OTHERS = (
     contacts,
     imports,
     templates,
+    campaigns,
     channels,
     webhooks,
     feedback,

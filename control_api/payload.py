@@ -94,9 +94,9 @@ def parse_email(value: JsonValue, *, now: datetime) -> Email | tuple[FieldError,
     email = Email(
         from_=_sender(fields),
         to=_required_mailboxes(fields, "to"),
-        cc=_mailboxes(fields, "cc"),
-        bcc=_mailboxes(fields, "bcc"),
-        reply_to=_mailboxes(fields, "reply_to"),
+        cc=read_mailboxes(fields, "cc"),
+        bcc=read_mailboxes(fields, "bcc"),
+        reply_to=read_mailboxes(fields, "reply_to"),
         subject=fields.text("subject", MAX_SUBJECT),
         text=fields.block("text") or None,
         html=fields.block("html") or None,
@@ -144,10 +144,10 @@ def _sender(fields: Fields) -> Mailbox:
     if value is None:
         fields.fail("from", "required", "This field is required.")
         return _NOBODY
-    return _mailbox(fields, "from", value) or _NOBODY
+    return read_mailbox(fields, "from", value) or _NOBODY
 
 
-def _mailboxes(fields: Fields, name: str) -> tuple[Mailbox, ...]:
+def read_mailboxes(fields: Fields, name: str) -> tuple[Mailbox, ...]:
     """Read one mailbox, or an array of them."""
     value = fields.take(name)
     if value is None:
@@ -159,19 +159,19 @@ def _mailboxes(fields: Fields, name: str) -> tuple[Mailbox, ...]:
         return ()
     else:
         paths = [f"{name}[{index}]" for index in range(len(value))]
-    found = (_mailbox(fields, path, item) for path, item in zip(paths, value, strict=True))
+    found = (read_mailbox(fields, path, item) for path, item in zip(paths, value, strict=True))
     return tuple(mailbox for mailbox in found if mailbox is not None)
 
 
 def _required_mailboxes(fields: Fields, name: str) -> tuple[Mailbox, ...]:
     count = len(fields.errors)
-    found = _mailboxes(fields, name)
+    found = read_mailboxes(fields, name)
     if not found and len(fields.errors) == count:
         fields.fail(name, "required", "This field is required.")
     return found
 
 
-def _mailbox(fields: Fields, path: str, value: JsonValue) -> Mailbox | None:
+def read_mailbox(fields: Fields, path: str, value: JsonValue) -> Mailbox | None:
     """Read 'Name <a@b.example>', 'a@b.example' or {"email": ..., "name": ...}."""
     try:
         match value:

@@ -45,6 +45,7 @@ class Services:
         journal_news: tells whose events have come; the webhook sender's.
         requests: notes which requests were answered.
         wake_reports: called after each commit that gives the reading of reports work.
+        wake_campaigns: called after each commit that gives the sending of campaigns work.
         wake_imports: called after each commit that gives the import worker work.
         wake_confirmations: called after each commit that may have somebody to be asked.
         tracker: counts openings and clicks.
@@ -67,6 +68,7 @@ class Services:
     journal_news: JournalNews = field(default_factory=JournalNews)
     requests: RequestMeter = field(default_factory=RequestMeter)
     wake_reports: Callable[[], object] = bool
+    wake_campaigns: Callable[[], object] = bool
     wake_imports: Callable[[], object] = bool
     wake_confirmations: Callable[[], object] = bool
     gauges: Callable[[], Mapping[str, int]] = dict

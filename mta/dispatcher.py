@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -272,9 +272,20 @@ class Dispatcher:
         await self._tools.settler.suspend(site.route.site, until, why, error)
         return until
 
+    async def recall(self, campaigns: Collection[int]) -> None:
+        """Return emails of campaigns (row numbers) to storage that no connection has begun with.
+
+        There they become what was wished for meanwhile: held, or canceled.
+        """
+        now = self._tools.now()
+        for site in list(self._sites.values()):
+            await self._return(site, site.ready.withdraw(campaigns), now)
+
     async def _give_back(self, site: Site, due_at: datetime) -> None:
         """Return what is ready to storage, untried."""
-        deliveries = list(site.ready.drain())
+        await self._return(site, list(site.ready.drain()), due_at)
+
+    async def _return(self, site: Site, deliveries: Sequence[Delivery], due_at: datetime) -> None:
         entries = [entry for delivery in deliveries for entry in delivery.entries]
         await self._tools.settler.give_back(entries, due_at)
         self._release_all(site, deliveries)

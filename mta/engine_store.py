@@ -41,10 +41,14 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Domains whose entries may be due sooner than is known, and the marks to go on from."""
+    """Domains whose entries may be due sooner than is known, and the marks to go on from.
+
+    campaigns are row numbers of campaigns whose emails are to come back to storage.
+    """
 
     due: Sequence[DomainDue]
     marks: Marks
+    campaigns: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,8 @@ def _news(connection: Connection, since: Marks) -> News:
         due_at = queue.next_due(connection, domain)
         if due_at is not None:
             due.append(DomainDue(domain, due_at))
-    return News(due, Marks(entry_id, directive_id))
+    held = (one.target for one in wishes if one.kind == directives.CAMPAIGN_HELD)
+    return News(due, Marks(entry_id, directive_id), frozenset(map(int, held)))
 
 
 def _key_book(connection: Connection) -> KeyBook:

@@ -18,8 +18,10 @@ from config.settings import Api, Settings
 from control_api.app import WEBHOOK_FORMATS, build_app
 from control_api.auth import Gate
 from control_api.confirmation_sender import ConfirmationSender
+from control_api.campaign_expansion import CampaignSender
 from control_api.http_client import HttpClient
 from control_api.import_worker import ImportWorker
+from control_api.personal_mail import Composer
 from control_api.personal_mail import Composer
 from control_api.request_meter import RequestMeter
 from control_api.routes import Services
@@ -99,6 +101,17 @@ class Front:
         self._confirmations = ConfirmationSender(
             database, composer, self._tracker, now=utc_now, on_accepted=on_accepted
         )
+        composer = Composer(
+            settings, self._tracker, database.spool, now=utc_now, entropy=secrets.token_bytes
+        )
+        self._campaigns = CampaignSender(
+            database,
+            composer,
+            brakes=settings.campaigns.brakes,
+            now=utc_now,
+            on_accepted=on_accepted,
+            on_events=self.webhooks.kick,
+        )
         self._domains = DomainVerifier(
             database,
             build_resolver(settings),
@@ -148,6 +161,7 @@ class Front:
             "rate limits": self._gate.limiter.run(),
             "request log": self._requests.run(self._database),
             "tracking": self._tracker.run(),
+            "campaigns": self._campaigns.run(),
             "imports": self._imports.run(),
             "confirmations": self._confirmations.run(),
         }
@@ -175,6 +189,7 @@ class Front:
         self._gate.forget()
         self.reports.kick()
         self._domains.kick()
+        self._campaigns.kick()
 
     def _services(self, gauges: Callable[[], Mapping[str, int]]) -> Services:
         return Services(
@@ -190,6 +205,7 @@ class Front:
             domain_work=self._domains,
             journal_news=self.webhooks.journal_news,
             wake_reports=self.reports.kick,
+            wake_campaigns=self._campaigns.kick,
             wake_imports=self._imports.kick,
             wake_confirmations=self._confirmations.kick,
             requests=self._requests,

@@ -8,7 +8,7 @@ here is decided before they are claimed (core/shaping.room); nothing is decided 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from mta.core.envelope import Priority
@@ -92,6 +92,18 @@ class ReadyQueue:
                     del self._by_message[delivery.message.id]
                 return delivery
         return None
+
+    def withdraw(self, campaigns: Collection[int]) -> list[Delivery]:
+        """Remove and return the deliveries of campaigns (row numbers)."""
+        found: list[Delivery] = []
+        for lane in self._lanes:
+            found += [one for one in lane if one.message.campaign in campaigns]
+            kept = [one for one in lane if one.message.campaign not in campaigns]
+            lane.clear()
+            lane.extend(kept)
+        for delivery in found:
+            self._by_message.pop(delivery.message.id, None)
+        return found
 
     def drain(self) -> Iterator[Delivery]:
         """Remove and yield everything."""

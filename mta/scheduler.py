@@ -138,7 +138,10 @@ class Scheduler:
                     self._learn(await self._store.after_set_back(self._tools.now()))
                 if self._is_kicked:
                     self._is_kicked = False
-                    self._learn(await self._store.news(self._marks))
+                    news = await self._store.news(self._marks)
+                    self._learn(news)
+                    if news.campaigns:
+                        await self._dispatcher.recall(news.campaigns)
                 if not await self._claim_due():
                     await self._sleep()
             for task in self._route_tasks:

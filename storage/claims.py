@@ -42,6 +42,7 @@ class QueuedMessage:
         door: a core.submission.Door value.
         unsubscribe: how its recipients get out; None adds nothing.
         tracking: where its body has placeholders for tokens of each recipient; None: nowhere.
+        campaign: row number of the campaign that it is of; None: of none.
     """
 
     id: int
@@ -57,6 +58,7 @@ class QueuedMessage:
     door: str = "api"
     unsubscribe: UnsubscribeOffer | None = None
     tracking: Places | None = None
+    campaign: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ _CLAIM = "UPDATE entries SET state = 1, owner = ? WHERE id = ?"
 _MESSAGES = """
 SELECT m.id, m.public_id, m.tenant_id, m.mail_from, m.ret, m.envid, m.has_8bit_header,
     m.sender_domain, m.created_at, m.send_at, m.size, m.header_size, m.body_hash, m.is_8bit,
-    b.data, b.file, m.door, m.unsubscribe, m.tracking
+    b.data, b.file, m.door, m.unsubscribe, m.tracking, m.campaign
 FROM messages m LEFT JOIN bodies b ON b.message_id = m.id WHERE m.id IN ({})
 """
 
@@ -292,7 +294,7 @@ def _load(
 def _message(row: tuple[Any, ...]) -> tuple[QueuedMessage, datetime]:
     (row_id, public_id, tenant_id, mail_from, ret, envid, header_8bit, sender_domain) = row[:8]
     (created_at, send_at, size, header_size, body_hash, is_8bit, data, file) = row[8:16]
-    door, offer, places = row[16:]
+    door, offer, places, campaign = row[16:]
     queued_at = ids.moment(created_at)
     message = QueuedMessage(
         id=row_id,
@@ -308,6 +310,7 @@ def _message(row: tuple[Any, ...]) -> tuple[QueuedMessage, datetime]:
         door=door,
         unsubscribe=unsubscribes.from_column(offer),
         tracking=tracking.from_column(places),
+        campaign=campaign,
     )
     return message, queued_at if send_at is None else ids.moment(send_at)
 

@@ -13,6 +13,9 @@ DUE_CHANGED = "due_changed"
 """Entries of the domain in `target` are due earlier than the engine knows."""
 KEYS_CHANGED = "keys_changed"
 """The DKIM keys of the domain in `target` are not what they were."""
+CAMPAIGN_HELD = "campaign_held"
+"""Emails of the campaign whose row number is in `target` are to be held, or canceled: those that
+the engine has claimed go back to storage."""
 
 KEPT = 10_000
 """Old directives beyond this are removed: an engine that starts reads the whole queue anyway."""
@@ -28,7 +31,7 @@ class Directive:
 
 
 def record(connection: Connection, kind: str, target: str) -> None:
-    """Write a directive, DUE_CHANGED or KEYS_CHANGED, about a domain."""
+    """Write a directive: one of the kinds above, and what it is about."""
     connection.execute("INSERT INTO directives (kind, target) VALUES (?, ?)", (kind, target))
 
 

@@ -43,6 +43,7 @@ class JournalEntry:
         data: details that depend on the kind, JSON values; {} when there are none.
         tags, metadata: as submitted.
         from_, subject, message_id: of the message's header.
+        campaign_id: "cmp_..." of the campaign that the message is of; "" for none.
     """
 
     seq: int
@@ -60,6 +61,7 @@ class JournalEntry:
     from_: str
     subject: str
     message_id: str
+    campaign_id: str = ""
 
 
 _APPEND = """
@@ -87,8 +89,9 @@ def last_seq(connection: Connection) -> int:
 
 _SELECT = """
 SELECT e.seq, e.kind, e.at, e.tenant_id, m.public_id, m.id, m.created_at, q.id, q.recipient,
-    e.data, m.tags, m.metadata, m.from_address, m.subject, m.message_id
+    e.data, m.tags, m.metadata, m.from_address, m.subject, m.message_id, c.id, c.created_at
 FROM events e LEFT JOIN messages m ON m.id = e.message_id LEFT JOIN entries q ON q.id = e.entry_id
+    LEFT JOIN campaigns c ON c.id = m.campaign
 """
 
 
@@ -179,7 +182,7 @@ def decoded_object(text: str) -> Mapping[str, JsonValue]:
 
 def _entry(row: tuple[Any, ...]) -> JournalEntry:
     (seq, kind, at, tenant_id, email_id, message_row, created_at, entry_row, recipient) = row[:9]
-    (data, tags, metadata, from_address, subject, message_id) = row[9:]
+    (data, tags, metadata, from_address, subject, message_id, campaign, campaign_at) = row[9:]
     is_mail = email_id is not None
     return JournalEntry(
         seq=seq,
@@ -197,4 +200,5 @@ def _entry(row: tuple[Any, ...]) -> JournalEntry:
         from_=from_address or "",
         subject=subject or "",
         message_id=message_id or "",
+        campaign_id="" if campaign is None else ids.numbered_id("cmp", campaign_at, campaign),
     )

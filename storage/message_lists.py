@@ -38,6 +38,7 @@ class EmailFilter:
         domain: domain of one of the recipients, A-label.
         tag: name of a tag; with tag_value also its value.
         batch_id: "bt_...".
+        campaign: row number of a campaign; None: of any or none.
         text: stands in the subject, the From address, To or the Message-ID; ASCII letters match in
             either case.
         since, until: accepted at or after, and before (aware).
@@ -50,6 +51,7 @@ class EmailFilter:
     tag: str = ""
     tag_value: str | None = None
     batch_id: str = ""
+    campaign: int | None = None
     text: str = ""
     since: datetime | None = None
     until: datetime | None = None
@@ -218,6 +220,7 @@ def _walk(connection: Connection, tenant_id: int, filters: EmailFilter) -> _Walk
     walk, used = _index(tenant_id, filters)
     _limit_times(connection, walk, tenant_id, filters)
     asked: dict[str, Any] = {
+        "campaign": filters.campaign is not None and ("m.campaign = ?", filters.campaign),
         "batch": filters.batch_id and ("m.batch_id = ?", filters.batch_id),
         "recipient": filters.to and (_WITH_RECIPIENT.format("recipient"), filters.to),
         "tag": filters.tag and _tag_check(filters),
@@ -245,6 +248,10 @@ def _index(tenant_id: int, filters: EmailFilter) -> tuple[_Walk, str]:
         walk = _Walk("messages m INDEXED BY messages_by_batch", _BY_TIME)
         walk.require("m.batch_id = ? AND m.batch_id <> ''", filters.batch_id)
         used = "batch"
+    elif filters.campaign is not None:
+        walk = _Walk("messages m INDEXED BY messages_by_campaign", _BY_TIME)
+        walk.require("m.campaign = ?", filters.campaign)
+        used = "campaign"
     elif filters.to:
         walk = _Walk("entries e INDEXED BY entries_by_recipient", ("e.message_id",))
         walk.require("e.recipient = ?", filters.to)

@@ -74,6 +74,7 @@ class EmailView:
         send_at: not before this time (aware, UTC); None: at once.
         settled_at: when the last recipient became final (aware, UTC); None: not yet.
         tags, metadata, batch_id: as submitted.
+        campaign_id: "cmp_..." of the campaign that it is of; "" for none.
         size: bytes of the whole message.
         has_body: whether the message itself is still kept.
         recipients: in the order given.
@@ -101,19 +102,21 @@ class EmailView:
     size: int
     has_body: bool
     recipients: tuple[RecipientView, ...]
+    campaign_id: str = ""
 
 
 _COLUMNS = """
 m.id, m.public_id, m.tenant_id, m.door, m.mail_from, m.from_address, m.header_to, m.subject,
 m.message_id, m.status, m.created_at, m.send_at, m.settled_at, m.tags, m.metadata, m.batch_id,
-m.size, m.has_body, m.header_cc, m.header_bcc, m.reply_to
+m.size, m.has_body, m.header_cc, m.header_bcc, m.reply_to, c.id, c.created_at
 """
+_FROM = "messages m LEFT JOIN campaigns c ON c.id = m.campaign"
 
 
 def get(connection: Connection, tenant_id: int | None, public_id: str) -> EmailView | None:
     """Return a message; None when the tenant (None: anybody) has none with this "em_..." id."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM messages m"
+        f"SELECT {_COLUMNS} FROM {_FROM}"
         " WHERE m.public_id = ? AND (? IS NULL OR m.tenant_id = ?)",
         (public_id, tenant_id, tenant_id),
     ).fetchall()
@@ -134,7 +137,7 @@ def by_rows(connection: Connection, rows: Sequence[int]) -> list[EmailView]:
     views: dict[int, EmailView] = {}
     for some in chunks(rows):
         found = connection.execute(
-            f"SELECT {_COLUMNS} FROM messages m WHERE m.id IN ({marks(some)})", some
+            f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.id IN ({marks(some)})", some
         ).fetchall()
         views.update((view.row_id, view) for view in _views(connection, found))
     return [views[row] for row in rows if row in views]
@@ -159,7 +162,7 @@ def _views(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[Emai
 def _view(row: tuple[Any, ...], recipients: tuple[RecipientView, ...]) -> EmailView:
     row_id, public_id, tenant_id, door, mail_from, from_, to, subject, message_id = row[:9]
     status, created_at, send_at, settled_at, tags, metadata, batch_id, size, has_body = row[9:18]
-    cc, bcc, reply_to = row[18:]
+    cc, bcc, reply_to, campaign, campaign_at = row[18:]
     return EmailView(
         row_id=row_id,
         public_id=public_id,
@@ -183,6 +186,7 @@ def _view(row: tuple[Any, ...], recipients: tuple[RecipientView, ...]) -> EmailV
         size=size,
         has_body=bool(has_body),
         recipients=recipients,
+        campaign_id="" if campaign is None else ids.numbered_id("cmp", campaign_at, campaign),
     )
 
 

@@ -17,6 +17,7 @@ from storage import (
     schema_access,
     schema_accounts,
     schema_audiences,
+    schema_campaigns,
     schema_channels,
     schema_contacts,
     schema_domains,
@@ -61,6 +62,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "audience_metadata": schema_references.METADATA,
     "channels": schema_channels.CHANNELS,
     "credits": schema_accounts.CREDITS,
+    "campaigns": schema_campaigns.CAMPAIGNS,
 }
 """Name -> statements, in the order they are applied."""
 

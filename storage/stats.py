@@ -20,7 +20,8 @@ from functools import partial
 from mta.core import ids
 from mta.core.provider import provider_of
 from mta.core.reputation import Fared
-from storage import events
+from storage import campaign_counts, events
+from storage.campaign_counts import NOTHING, CampaignTally
 from storage.database import Connection, Database
 
 STEP = 5000
@@ -37,6 +38,7 @@ class Tallied:
         by_domain: tenant, kind, hour, domain, host, class, count.
         by_tag: tenant, kind, hour, name, value, class, count.
         by_sender: tenant, kind, hour, sender domain, count.
+        campaigns: what they add to campaigns.
     """
 
     start: int
@@ -44,6 +46,7 @@ class Tallied:
     by_domain: Sequence[tuple[int, str, int, str, str, str, int]]
     by_tag: Sequence[tuple[int, str, int, str, str, str, int]]
     by_sender: Sequence[tuple[int, str, int, str, int]] = ()
+    campaigns: CampaignTally = NOTHING
 
 
 async def catch_up(database: Database) -> None:
@@ -96,7 +99,8 @@ def tally(connection: Connection) -> Tallied:
     by_domain = connection.execute(_BY_DOMAIN, (start, end)).fetchall()
     by_tag = connection.execute(_BY_TAG, (start, end)).fetchall()
     by_sender = connection.execute(_BY_SENDER, (start, end)).fetchall()
-    return Tallied(start, end, by_domain, by_tag, by_sender)
+    campaigns = campaign_counts.tally(connection, start, end)
+    return Tallied(start, end, by_domain, by_tag, by_sender, campaigns)
 
 
 _ADD = """
@@ -123,6 +127,7 @@ def record(connection: Connection, tallied: Tallied) -> None:
     connection.executemany(_ADD_BY_TAG, tallied.by_tag)
     connection.executemany(_ADD_BY_SENDER, tallied.by_sender)
     connection.executemany(_ADD_TO_TOTALS, [(*key, count) for key, count in totals.items()])
+    campaign_counts.record(connection, tallied.campaigns)
     connection.execute(
         "INSERT INTO counters (name, value) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",

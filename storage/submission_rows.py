@@ -52,7 +52,7 @@ _MESSAGE = (
     *("from_address", "sender_domain", "subject", "message_id", "header_to", "header_cc"),
     *("header_bcc", "reply_to", "has_8bit_header", "size", "header_size", "body_hash", "is_8bit"),
     *("batch_id", "tags", "metadata", "created_at", "send_at", "status", "recipients", "pending"),
-    *("settled_at", "has_body", "is_test", "unsubscribe", "tracking"),
+    *("settled_at", "has_body", "is_test", "unsubscribe", "tracking", "campaign"),
 )
 _BODY = ("message_id", "file", "data")
 _TAG = ("tenant_id", "name", "value", "created_at", "message_id")
@@ -110,6 +110,7 @@ def _message(new: NewMessage, now: datetime) -> _Row:
         submission.is_test,
         unsubscribes.to_column(submission.unsubscribe),
         tracking.to_column(submission.tracking),
+        submission.campaign or None,
     )
 
 

@@ -18,7 +18,8 @@ from mta.core.address import AddressError, parse_address
 from mta.core.event import EventKind, JsonValue
 from mta.core.tracking import Places
 from mta.core.tracking_agents import Machine, machine_of
-from storage import contacts, events
+from storage import campaign_counts, contacts, events
+from storage.campaign_counts import CampaignHits
 from storage.database import Connection
 from storage.sql import chunks, marks
 
@@ -63,16 +64,23 @@ class Engagement:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """Whom a hit is from, and when the mail was delivered; None: not, or not any more known."""
+    """Whom a hit is from, and of what.
+
+    delivered_ms is when the mail was delivered; None: not, or not any more known. campaign is the
+    row number of the campaign that it is of; None: of none.
+    """
 
     message_id: int
     tenant_id: int
     recipient: str
+    campaign: int | None
     delivered_ms: int | None
 
 
 _ENTRIES = """
 SELECT q.id, q.message_id, q.tenant_id, q.recipient, (
+    SELECT campaign FROM messages m WHERE m.id = q.message_id
+), (
     SELECT MAX(at) FROM events e WHERE e.message_id = q.message_id AND e.entry_id = q.id
     AND e.kind = 'delivered'
 )
@@ -90,7 +98,7 @@ ON CONFLICT (entry_id) DO UPDATE SET
     first_opened_at = COALESCE(first_opened_at, ?8), last_opened_at = COALESCE(?8, last_opened_at),
     first_clicked_at = COALESCE(first_clicked_at, ?9),
     last_clicked_at = COALESCE(?9, last_clicked_at)
-RETURNING opens - ?4, machine_opens - ?6, machine_clicks - ?7
+RETURNING opens - ?4, clicks - ?5, machine_opens - ?6, machine_clicks - ?7
 """
 
 _COUNT_LINK = """
@@ -107,16 +115,22 @@ def record(connection: Connection, hits: Sequence[CountedHit]) -> int:
         for entry_id, *rest in connection.execute(_ENTRIES.format(marks(chunk)), chunk):
             known[entry_id] = _Entry(*rest)
     journal: list[events.EventRow] = []
+    campaigns: list[CampaignHits] = []
     for hit in hits:
         found = known.get(hit.entry_id)
         if found is not None and found.tenant_id == hit.tenant_id:
-            journal += _count(connection, hit, found)
+            told, of_campaign = _count(connection, hit, found)
+            journal += told
+            campaigns += of_campaign
     events.append(connection, journal)
+    campaign_counts.add_hits(connection, campaigns)
     return len(journal)
 
 
-def _count(connection: Connection, hit: CountedHit, entry: _Entry) -> list[events.EventRow]:
-    """Add one hit; return the event that it is worth, if any."""
+def _count(
+    connection: Connection, hit: CountedHit, entry: _Entry
+) -> tuple[list[events.EventRow], list[CampaignHits]]:
+    """Add one hit; return the event that it is worth, if any, and what its campaign counts."""
     delivered_ms = entry.delivered_ms
     since = None if delivered_ms is None else hit.at - ids.moment(delivered_ms)
     machine = machine_of(hit.agent, hit.method, since)
@@ -131,7 +145,7 @@ def _count(connection: Connection, hit: CountedHit, entry: _Entry) -> list[event
             at_ms if person and clicked else None,
         ),
     ).fetchall()[0]
-    opens_before, machine_opens_before, machine_clicks_before = row
+    opens_before, clicks_before, machine_opens_before, machine_clicks_before = row
     if not person:
         before = machine_clicks_before if clicked else machine_opens_before
     elif clicked:
@@ -139,13 +153,19 @@ def _count(connection: Connection, hit: CountedHit, entry: _Entry) -> list[event
         before = connection.execute(_COUNT_LINK, link).fetchall()[0][0]
     else:
         before = opens_before
+    counted: list[CampaignHits] = []
+    if entry.campaign is not None:
+        is_first = not (clicks_before if clicked else opens_before)
+        counted = [
+            CampaignHits(entry.campaign, hit.target, hit.count, person, is_first, not before)
+        ]
     if before:
-        return []
+        return [], counted
     if person:
         _note_contact(connection, hit, entry.recipient, at_ms)
     kind = EventKind.CLICKED if clicked else EventKind.OPENED
     data = events.json_data(_details(hit, machine))
-    return [(entry.message_id, hit.entry_id, hit.tenant_id, kind.value, at_ms, data)]
+    return [(entry.message_id, hit.entry_id, hit.tenant_id, kind.value, at_ms, data)], counted
 
 
 def _note_contact(connection: Connection, hit: CountedHit, recipient: str, at_ms: int) -> None:

@@ -104,7 +104,7 @@ _UNSUBSCRIBE: Schema = {
     ],
     "description": "Writes List-Unsubscribe and, with one click, List-Unsubscribe-Post.",
 }
-_TRACKING: Schema = {
+TRACKING: Schema = {
     "anyOf": [
         flag("Both."),
         wish(
@@ -117,7 +117,7 @@ _TRACKING: Schema = {
     ],
     "description": "What is noted of those who read the HTML; nothing unless asked for.",
 }
-_TEMPLATE = wish(
+TEMPLATE = wish(
     {"id": text("Of a template with a published version.", minLength=1, maxLength=64)},
     {"variables": free_form("What it is filled with.")},
 )
@@ -130,7 +130,7 @@ NEW_EMAIL: Schema = wish(
         "subject": text(maxLength=MAX_SUBJECT),
         "html": text("HTML; `text`, `html`, both or a `template` are needed."),
         "text": text("Plain text."),
-        "template": _TEMPLATE,
+        "template": TEMPLATE,
         "headers": {
             "type": "object",
             "description": "Further header fields by name.",
@@ -144,7 +144,7 @@ NEW_EMAIL: Schema = wish(
         "scheduled_at": SCHEDULED_AT,
         "priority": PRIORITY,
         "unsubscribe": _UNSUBSCRIBE,
-        "tracking": _TRACKING,
+        "tracking": TRACKING,
         "test": flag("Goes to the sandbox, as all mail of a test key does."),
     },
 )
@@ -181,6 +181,7 @@ _SUMMARY: Mapping[str, Schema] = {
     "tags": {"type": "object", "additionalProperties": {"type": "string"}},
     "metadata": METADATA,
     "batch_id": or_null(identifier("bt")),
+    "campaign_id": or_null(identifier("cmp")),
     "opens": number("Openings by people.", minimum=0),
     "clicks": number("Clicks by people.", minimum=0),
 }
@@ -202,6 +203,7 @@ _EXAMPLE: Mapping[str, Any] = {
     "tags": {"kind": "invoice"},
     "metadata": {"order": 1007},
     "batch_id": None,
+    "campaign_id": None,
     "opens": 1,
     "clicks": 0,
 }

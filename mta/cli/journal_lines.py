@@ -33,6 +33,9 @@ STYLES: Mapping[EventKind, str] = {
     EventKind.CONTACT_SUBSCRIBED: "good",
     EventKind.CONTACT_UNSUBSCRIBED: "quiet",
     EventKind.CONTACT_TAGGED: "quiet",
+    EventKind.CAMPAIGN_STARTED: "good",
+    EventKind.CAMPAIGN_PAUSED: "bad",
+    EventKind.CAMPAIGN_COMPLETED: "good",
     EventKind.IMPORT_COMPLETED: "good",
 }
 _KIND_WIDTH = max(len(kind.value) for kind in EventKind if "_" not in kind.value)

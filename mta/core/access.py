@@ -26,6 +26,7 @@ AREAS: Mapping[str, tuple[str, ...]] = {
     "suppressions": ("read", "write"),
     "contacts": ("read", "write"),
     "templates": ("read", "write"),
+    "campaigns": ("read", "write", "send"),
     "channels": ("send", "read"),
     "webhooks": ("read", "write"),
     "events": ("read",),

@@ -66,6 +66,12 @@ class EventKind(enum.Enum):
     """A contact wants no more mail of data.audience_id."""
     CONTACT_TAGGED = "contact_tagged"
     """A contact got tags that it did not have, data.tags; also when it is new."""
+    CAMPAIGN_STARTED = "campaign_started"
+    """A campaign begins to go out: data.campaign with `id` and `name`, data.recipients."""
+    CAMPAIGN_PAUSED = "campaign_paused"
+    """Nothing more of it goes out until it is resumed, data.reason."""
+    CAMPAIGN_COMPLETED = "campaign_completed"
+    """Everybody has had a turn, and every email was tried at least once; data.recipients."""
     IMPORT_COMPLETED = "import_completed"
     """An import has ended: data.id, data.status, data.counts; instead of an event for each row."""
 
@@ -100,6 +106,9 @@ _WEBHOOK_TYPES: Mapping[EventKind, str] = {
     EventKind.CONTACT_SUBSCRIBED: "contact.subscribed",
     EventKind.CONTACT_UNSUBSCRIBED: "contact.unsubscribed",
     EventKind.CONTACT_TAGGED: "contact.tagged",
+    EventKind.CAMPAIGN_STARTED: "campaign.started",
+    EventKind.CAMPAIGN_PAUSED: "campaign.paused",
+    EventKind.CAMPAIGN_COMPLETED: "campaign.completed",
     EventKind.IMPORT_COMPLETED: "import.completed",
 }
 

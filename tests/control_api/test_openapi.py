@@ -23,6 +23,7 @@ from control_api.routes import Route
 from control_api.schemas import stats as stats_schemas
 from control_api.schemas.base import JSON, UNDOCUMENTED
 from control_api.stats import METRICS
+from control_api.tracker import Tracker
 from mta.core.access import ADMIN, Access
 from mta.core.api_key import key_hash, last4
 from storage import tenants
@@ -36,6 +37,9 @@ EMAIL_ID = "em_01KJMQ0R00000000000000000E"
 """The email of the examples; here it is one that there is."""
 TEMPLATE_ID = "tpl_01KJMQ0R000000000000000001"
 """The template of the examples, likewise."""
+AUDIENCE_ID = "aud_01KJMQ0R00000000000000000A"
+"""The audience of the examples, likewise."""
+CAMPAIGN = {"name": "c", "recipients": ["x@example.net"], "from": "s@sender.example", "text": "Hi"}
 LISTENER = "https://127.0.0.1:8443"
 """Stands for the app's server in the examples; it is only looked up."""
 TEMPLATE = {"name": "order", "subject": "Order {{ number }}", "text": "Thank you."}
@@ -48,6 +52,9 @@ OTHERWISE = {
     "POST /v1/audiences/{id}/contacts/{contact}/subscribe": (409, "the address is suppressed"),
     "POST /v1/emails/{id}/retry": (409, "nothing of it has failed"),
     "POST /v1/batches/{id}/cancel": (409, "nothing of it waits: the address is suppressed"),
+    "POST /v1/campaigns/{id}/pause": (409, "it is a draft"),
+    "POST /v1/campaigns/{id}/resume": (409, "likewise"),
+    "POST /v1/campaigns/{id}/cancel": (409, "likewise"),
     "POST /v1/logout": (409, "a key is nobody's session"),
     "POST /v1/me/password": (409, "a key has no password"),
     "POST /login/{token}": (404, "a made-up token"),
@@ -97,7 +104,13 @@ class World:
     """An installation with something of everything, asked with an admin key."""
 
     def __init__(self, api: Api) -> None:
-        api.services = replace(api.services, domain_work=FakeWork(api))
+        served = replace(api.settings.api, public_url="https://mail.sender.test")
+        api.services = replace(
+            api.services,
+            domain_work=FakeWork(api),
+            settings=replace(api.settings, api=served),
+            tracker=Tracker(api.database, served.public_url),
+        )
         api.services.gate.logins = Logins(Login(enabled=True), api.clock)
         api.app = build_app(api.services)
         api.client = api.client_with(self._admin_key(api))
@@ -134,6 +147,7 @@ class World:
             "suppressions": await self.client.post("/v1/suppressions", {"email": "x@example.net"}),
             "templates": await self.client.post("/v1/templates", TEMPLATE),
             "users": await self.client.post("/v1/users", USER),
+            "campaigns": await self.client.post("/v1/campaigns", CAMPAIGN),
         }
         person = {"email": "x@example.net"}
         made["contacts"] = await self.client.post("/v1/contacts", person)
@@ -169,6 +183,7 @@ class World:
         text = text.replace(EMAIL_ID, self.ids["emails"]).replace(
             TEMPLATE_ID, self.ids["templates"]
         )
+        text = text.replace(AUDIENCE_ID, self.ids["audiences"])
         text = text.replace("https://shop.example.com/hooks", f"{LISTENER}/hooks")
         body = b"" if example is None else text.encode()
         headers = {"Content-Type": media} if body else {}

@@ -1,0 +1,122 @@
+"""The emails of a campaign that are in the queue: how many, and holding, releasing, canceling them.
+
+A partial index holds what waits, so nothing here costs what was sent before. Each step is a
+transaction of its own: go on from the place that it returns. Not here: the moves (operators.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from mta.core import ids
+from mta.core.campaign import Todo
+from mta.core.disposition import Why
+from storage import directives, operators
+from storage.database import Connection
+from storage.operators import Selection
+
+STEP = 1_000
+"""Emails in one transaction: some 20 ms, which mail has to wait."""
+_STATUSES = ("queued", "deferred", "scheduled", "partial")
+START = (0, 0, 0)
+
+Place = tuple[int, int, int]
+"""Where a walk over what waits has got: number of the status, acceptance (ms), message row."""
+
+
+def depth(connection: Connection, campaign_row: int, *, since: datetime, limit: int) -> int:
+    """Return how many emails wait for their first attempt, `limit` at most.
+
+    Those accepted before `since` do not count: a site that is down keeps its mail and must not
+    keep everybody's. While the newest waits for the tenant's quota, all count.
+    """
+    is_over_quota = _newest_why(connection, campaign_row) == Why.QUOTA.value
+    since_ms = 0 if is_over_quota else ids.milliseconds(since)
+    [(number,)] = connection.execute(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM messages INDEXED BY messages_open_by_campaign"
+        " WHERE campaign = ? AND status = 'queued' AND created_at >= ? AND pending > 0 LIMIT ?)",
+        (campaign_row, since_ms, limit),
+    ).fetchall()
+    return int(number)
+
+
+def _newest_why(connection: Connection, campaign_row: int) -> str:
+    row = connection.execute(
+        "SELECT (SELECT why FROM entries e WHERE e.message_id = m.id)"
+        " FROM messages m INDEXED BY messages_open_by_campaign"
+        " WHERE campaign = ? AND status = 'queued' AND pending > 0"
+        " ORDER BY created_at DESC LIMIT 1",
+        (campaign_row,),
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def has_untried(connection: Connection, campaign_row: int) -> bool:
+    """Tell whether any email still waits for its first attempt."""
+    row = connection.execute(
+        "SELECT 1 FROM messages INDEXED BY messages_open_by_campaign"
+        " WHERE campaign = ? AND status = 'queued' AND pending > 0 LIMIT 1",
+        (campaign_row,),
+    ).fetchone()
+    return row is not None
+
+
+def unfinished(connection: Connection) -> list[tuple[int, Todo]]:
+    """Return campaigns (row numbers) with what is still to be done with their queued emails."""
+    rows = connection.execute("SELECT id, todo FROM campaigns WHERE todo <> '' ORDER BY id")
+    return [(row, Todo(word)) for row, word in rows]
+
+
+_OPERATIONS: Mapping[Todo, Callable[..., int]] = {
+    Todo.HOLD: operators.hold,
+    Todo.RELEASE: operators.release,
+    Todo.CANCEL: operators.cancel,
+}
+
+
+def work_off(
+    connection: Connection, campaign_row: int, todo: Todo, place: Place, *, now: datetime
+) -> Place | None:
+    """Do a step of what is to be done; what the engine is about to deliver comes back to it.
+
+    Args:
+        connection: of a write.
+        campaign_row: whose emails.
+        todo: what is to be done with them; nothing happens when that is something else by now.
+        place: START, or what the last step returned.
+        now: aware, UTC.
+
+    Returns:
+        Where to go on; None: it is done.
+    """
+    row = connection.execute("SELECT todo FROM campaigns WHERE id = ?", (campaign_row,)).fetchone()
+    if row != (todo.value,):
+        return None
+    found = _step(connection, campaign_row, place, _OPERATIONS[todo], now)
+    if todo is not Todo.RELEASE:
+        directives.record(connection, directives.CAMPAIGN_HELD, str(campaign_row))
+    if found is None:
+        connection.execute("UPDATE campaigns SET todo = '' WHERE id = ?", (campaign_row,))
+    return found
+
+
+def _step(
+    connection: Connection,
+    campaign_row: int,
+    place: Place,
+    operation: Callable[..., int],
+    now: datetime,
+) -> Place | None:
+    status, at_ms, after = place
+    rows = connection.execute(
+        "SELECT id, public_id, created_at FROM messages INDEXED BY messages_open_by_campaign"
+        " WHERE campaign = ? AND status = ? AND pending > 0 AND (created_at, id) > (?, ?)"
+        " ORDER BY created_at, id LIMIT ?",
+        (campaign_row, _STATUSES[status], at_ms, after, STEP),
+    ).fetchall()
+    if rows:
+        operation(connection, Selection(ids=tuple(row[1] for row in rows)), now=now)
+    if len(rows) == STEP:
+        return status, rows[-1][2], rows[-1][0]
+    return (status + 1, 0, 0) if status + 1 < len(_STATUSES) else None

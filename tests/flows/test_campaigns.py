@@ -1,0 +1,115 @@
+"""A campaign through a real engine: killed, paused, resumed; everybody has exactly one email."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.engine import Engine, configuration, running
+from tests.support.receiver import Receiver
+
+BASE = "https://mail.sender.test"
+MEMBERS = 900
+TEMPLATE = {
+    "name": "news",
+    "subject": "News for {{ name }}",
+    "html": "<p>Dear {{ name }} of {{ city }},</p><a href='https://shop.example/'>look</a>",
+}
+
+
+def config_for(receiver: Receiver, *, delivery: str = "") -> str:
+    routing = {"*": f"smtp://{receiver.address}:{receiver.port}"}
+    text = configuration(routing=routing, **({"delivery": delivery} if delivery else {}))
+    return text.replace("[api]\n", f'[api]\npublic_url = "{BASE}"\n')
+
+
+async def ok(engine: Engine, method: str, path: str, body: Any = None) -> Any:
+    answer = await engine.call(method, path, body)
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+async def audience_of(engine: Engine, count: int) -> str:
+    """Make an audience of so many people; return its id."""
+    made = await ok(engine, "POST", "/v1/audiences", {"name": "News"})
+    for start in range(0, count, 1000):
+        people = [
+            {
+                "email": f"m{number}@dest.test",
+                "name": f"M{number}",
+                "properties": {"city": f"C{number}"},
+            }
+            for number in range(start, min(start + 1000, count))
+        ]
+        await ok(engine, "POST", f"/v1/audiences/{made['id']}/contacts", {"contacts": people})
+    return str(made["id"])
+
+
+async def campaign_of(engine: Engine, audience: str, **more: Any) -> str:
+    template = await ok(engine, "POST", "/v1/templates", TEMPLATE)
+    await ok(engine, "POST", f"/v1/templates/{template['id']}/publish")
+    made = await ok(
+        engine,
+        "POST",
+        "/v1/campaigns",
+        {
+            "name": "Spring",
+            "audience_id": audience,
+            "from": "Shop <shop@sender.test>",
+            "template": {"id": template["id"]},
+            "tracking": True,
+            **more,
+        },
+    )
+    return f"/v1/campaigns/{made['id']}"
+
+
+async def until(engine: Engine, path: str, is_so: Callable[[Any], bool], within: float = 45) -> Any:
+    """Ask for a campaign until something is so."""
+    async with asyncio.timeout(within):
+        while not is_so(shown := await ok(engine, "GET", path)):
+            await asyncio.sleep(0.1)
+    return shown
+
+
+@pytest.mark.timeout(180)
+async def test_killed_once_and_paused_once_everybody_has_one_email(tmp_path: Path) -> None:
+    async with Receiver() as receiver:
+        engine = Engine(tmp_path, config_for(receiver))
+        await engine.start()
+        try:
+            path = await campaign_of(engine, await audience_of(engine, MEMBERS))
+            await ok(engine, "POST", f"{path}/send")
+            await receiver.wait_for(150, within=30)
+            await engine.kill()
+            await engine.start()
+            await receiver.wait_for(400, within=30)
+            paused = await ok(engine, "POST", f"{path}/pause")
+            assert (paused["status"], paused["pause_reason"]) == ("paused", "requested")
+            await asyncio.sleep(1.0)  # what goes out within a second of the pause
+            count = len(receiver.messages)
+            await asyncio.sleep(1.0)
+            assert len(receiver.messages) == count
+            await ok(engine, "POST", f"{path}/resume")
+            shown = await until(
+                engine, path, lambda it: it["status"] == "completed" and not it["counts"]["queued"]
+            )
+            accepted = await ok(engine, "GET", f"/v1/emails?campaign_id={path[14:]}&include=total")
+            assert await engine.stop() == 0
+        finally:
+            if engine.process is not None and engine.process.returncode is None:
+                await engine.kill()
+    arrived = [one.recipients[0] for one in receiver.messages]
+    assert set(arrived) == {f"m{number}@dest.test" for number in range(MEMBERS)}
+    assert len(receiver.message_ids) == MEMBERS  # the kill may repeat a delivery, not an email
+    assert accepted["total"] == MEMBERS
+    assert shown["total_recipients"] == MEMBERS
+    assert shown["counts"] == {
+        **dict.fromkeys(shown["counts"], 0),
+        "sent": MEMBERS,
+        "delivered": MEMBERS,
+    }
