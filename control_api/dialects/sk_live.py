@@ -1,7 +1,7 @@
 """The API whose keys begin with sk_live: emails, contacts, domains, webhooks, campaigns, stats.
 
-Lists and new domains it has no calls for; they come from the native API. Not here: what its
-webhooks look like (sk_live_webhooks.py).
+Lists and new domains it has no calls for; they come from the native API. Not here: campaigns
+and stats (sk_live_campaigns.py), what its webhooks look like (sk_live_webhooks.py).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from control_api.dialects.base import (
     plain_error,
 )
 from control_api.dialects.reading import picked, read_paging, required
+from control_api.dialects.sk_live_campaigns import create_campaign, get_stats, launch_campaign
 from control_api.dialects.sk_live_webhooks import FORMAT, native_name, their_name
 from control_api.errors import ApiError, FieldError, invalid
-from control_api.routes import timestamp
 from mta.core.event import JsonValue
 
 MAX_BATCH = 100
@@ -262,22 +262,6 @@ def _shown_webhook(one: Any) -> dict[str, object]:
     }
 
 
-def get_stats(asked: Asked) -> Steps:
-    """GET /stats."""
-    one = {"limit": "1", "page": "1", "include": "total"}
-    contacts = yield Ask("GET", "/v1/contacts", query=one)
-    domains = yield Ask("GET", "/v1/domains", query=one)
-    month = asked.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    mail = yield Ask("GET", "/v1/stats", query={"since": timestamp(month)})
-    return Reply(
-        {
-            "contacts": contacts.value["total"],
-            "emailsThisMonth": mail.value["counts"]["accepted"],
-            "domains": domains.value["total"],
-        }
-    )
-
-
 def _limits(compat: Compat) -> Limits:
     return {"": compat.limits.sk_live}
 
@@ -323,6 +307,22 @@ DIALECT = Dialect(
         ),
         Operation("S-09", "POST", f"{_V1}/webhooks", create_webhook, "Make a webhook"),
         Operation("S-10", "GET", f"{_V1}/webhooks", list_webhooks, "List webhooks"),
+        Operation(
+            "S-11",
+            "POST",
+            f"{_V1}/campaigns",
+            create_campaign,
+            "Make a campaign",
+            "`listId` is the id or reference of an audience with a `from_email`, the sender.",
+            marks=frozenset({"listId", "content"}),
+        ),
+        Operation(
+            "S-12",
+            "POST",
+            f"{_V1}/campaigns/{{id}}/launch",
+            launch_campaign,
+            "Send a campaign",
+        ),
         Operation("S-13", "GET", f"{_V1}/stats", get_stats, "Figures of the account"),
     ),
     render_error=plain_error,

@@ -170,11 +170,59 @@ async def test_webhooks(live: Service) -> None:
     assert native["format"] == "sk_live"
 
 
+NEWSLETTER = {"name": "March Newsletter", "subject": "News!", "content": "<h1>Hello</h1>"}
+
+
+async def newsletter(live: Service) -> Any:
+    wish = {"name": "News", "from_email": "news@sender.example"}
+    made = await live.native_ok("POST", "/v1/audiences", wish)
+    return await live.ok("POST", "/api/v1/campaigns", NEWSLETTER | {"listId": made["id"]})
+
+
+@row("S-11", "S-12")
+async def test_a_campaign_is_a_draft_until_it_is_launched(live: Service) -> None:
+    made = await newsletter(live)
+    assert_shape(made, {"id": str, "name": "March Newsletter", "status": "draft"})
+    launched = await live.ok("POST", f"/api/v1/campaigns/{made['id']}/launch")
+    assert_shape(launched, {"success": True, "status": "sending"})
+    again = await live.call("POST", f"/api/v1/campaigns/{made['id']}/launch")
+    assert again.status == 409
+
+
+@row("S-11")
+@pytest.mark.parametrize("change", [{"content": None}, {"name": 7}, {"listId": "aud_0"}])
+async def test_what_is_no_campaign(live: Service, change: Any) -> None:
+    reply = await live.call("POST", "/api/v1/campaigns", NEWSLETTER | {"listId": "x"} | change)
+    assert reply.status == 422
+    assert_shape(reply.json, {"error": {"code": "validation_error", "status": 422}})
+    assert next(iter(change)) in reply.json["message"]
+
+
+@row("S-11")
+async def test_a_list_without_a_sender_sends_nothing(live: Service) -> None:
+    wish = NEWSLETTER | {"listId": await audience(live)}
+    reply = await live.call("POST", "/api/v1/campaigns", wish)
+    assert (reply.status, reply.json["message"][:7]) == (422, "listId:")
+
+
+@row("S-13")
+async def test_stats(live: Service) -> None:
+    await newsletter(live)
+    await live.native_ok("POST", "/v1/domains", {"name": "sender.example"})
+    await live.ok("POST", "/api/v1/contacts", {"email": "ant@example.net"})
+    for _ in range(2):
+        await live.ok("POST", "/api/v1/emails", EMAIL)
+    found = await live.ok("GET", "/api/v1/stats")
+    campaigns = {"total": 1, "sending": 0, "completed": 0}
+    expected = {"contacts": 1, "campaigns": campaigns, "emailsThisMonth": 2, "domains": 1}
+    assert_shape(found, expected)
+
+
 @row("S-14")
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer sk_live_0"}])
 async def test_no_good_key_no_answer(live: Service, headers: dict[str, str]) -> None:
     live.client.headers = headers
-    for method, path in (("GET", "/api/v1/emails"), ("POST", "/api/v1/contacts")):
+    for method, path in (("GET", "/api/v1/emails"), ("POST", "/api/v1/campaigns")):
         reply = await live.call(method, path)
         assert reply.status == 401
         assert_shape(reply.json, {"error": {"code": str, "message": str, "status": 401}})
