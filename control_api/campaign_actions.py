@@ -59,6 +59,8 @@ async def send_campaign(call: Call) -> Response:
         fields = Fields(read_json(body) if body else {}, [])
         send_at = read_start(fields, now)
         filters.finish(fields)
+        if await request.is_done():
+            return (await request.run(lambda _: NOT_FOUND)).response()
         ready = await _ready(call, Action.SEND, "sent")
         await asyncio.to_thread(_try_out, ready, now, call)
 
@@ -241,6 +243,7 @@ def _handler(wanted: _Move, doc: str) -> Handler:
     async def handle(call: Call) -> Response:
         body = await call.request.body()
         with once(call, body) as request:
+
             def act(connection: Connection) -> Written | Problem:
                 found = find(connection, call)
                 if found is None:

@@ -96,13 +96,16 @@ class Wish:
         )
 
 
-def read_wish(value: JsonValue, *, now: datetime, has_recipients: bool = False) -> Wish:
+def read_wish(
+    value: JsonValue, *, now: datetime, has_recipients: bool = False, is_draft: bool = True
+) -> Wish:
     """Return what a body asks for.
 
     Args:
         value: the body.
         now: aware, UTC.
         has_recipients: there are some already, so that none need be given.
+        is_draft: what it says may still be missing.
 
     Raises:
         ApiError: 422 with all that is wrong.
@@ -127,7 +130,7 @@ def read_wish(value: JsonValue, *, now: datetime, has_recipients: bool = False) 
         once_key=fields.text("send_once_key", MAX_KEY),
     )
     fields.finish()
-    _check(fields, wish, has_recipients=has_recipients)
+    _check(fields, wish, has_recipients=has_recipients, is_draft=is_draft)
     if channel not in ("", *CHANNELS):
         fields.fail("channel", "invalid_value", f"Expected one of {', '.join(CHANNELS)}.")
     if fields.errors:
@@ -137,12 +140,12 @@ def read_wish(value: JsonValue, *, now: datetime, has_recipients: bool = False) 
     return wish
 
 
-def _check(fields: Fields, wish: Wish, *, has_recipients: bool) -> None:
+def _check(fields: Fields, wish: Wish, *, has_recipients: bool, is_draft: bool) -> None:
     if wish.template is not None:
         for name, given in (("html", wish.html), ("text", wish.text)):
             if given is not None:
                 fields.fail(name, "conflict", "Give template, or html and text, not both.")
-    elif wish.html is None and wish.text is None and not fields.errors:
+    elif not is_draft and wish.html is None and wish.text is None and not fields.errors:
         fields.fail("html", "required", "Give html or text, or both, or template.")
     if wish.audience_id and wish.recipients is not None:
         fields.fail("recipients", "conflict", "Give audience_id or recipients, not both.")

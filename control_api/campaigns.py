@@ -158,7 +158,12 @@ async def change_campaign(call: Call) -> Response:
             return NOT_FOUND
         if not is_allowed(Action.EDIT, found.status):
             return wrong_state(found, "changed")
-        wish = read_wish(merged(found, body), now=now, has_recipients=_has_recipients(found))
+        wish = read_wish(
+            merged(found, body),
+            now=now,
+            has_recipients=_has_recipients(found),
+            is_draft=found.status is CampaignStatus.DRAFT,
+        )
         plan = plan_of(connection, call, wish)
         if isinstance(plan, Problem):
             return plan
