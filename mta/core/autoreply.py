@@ -6,6 +6,7 @@ Follows RFC 3834 5 for the fields.
 
 from __future__ import annotations
 
+from mta.core import notice_languages
 from mta.core.mime_reader import Fields, display_text
 from mta.core.phrases import Phrase, PhraseIndex, normal_form, without_addresses
 
@@ -51,34 +52,10 @@ _SUBJECTS = _index(
     "away from my mail",
     "i am away",
     "i m away",
-    "abwesenheit*",
-    "abwesend*",
-    "automatische antwort",
-    "automatisch antwoord",
-    "afwezig*",
-    "autosvar",
-    "reponse automatique",
-    "absence du bureau",
-    "message d absence",
-    "absent du bureau",
-    "respuesta automatica",
-    "fuera de la oficina",
-    "resposta automatica",
-    "fora do escritorio",
-    "risposta automatica",
-    "fuori ufficio",
-    "automatyczna odpowiedz",
-    "automatiska atbilde",
-    "automatisk svar",
-    "automaattinen vastaus",
-    "*自動応答*",
-    "*自動返信*",
-    "*自动回复*",
-    "*不在*",
-    "*автоответ*",
     "thank you for your email",
     "thank you for contacting",
     "we have received your",
+    *notice_languages.ABSENCES,
 )
 
 _BODIES = _index(
@@ -103,8 +80,7 @@ _BODIES = _index(
     "this is an automated reply",
     "this is an automated response",
     "this is an auto generated response",
-    "nicht im buro",
-    "absent du bureau",
+    *notice_languages.ABSENT,
 )
 
 _CHALLENGES = _index(
@@ -174,12 +150,21 @@ def is_challenge(fields: Fields, text: str) -> bool:
 
 def is_autoreply(fields: Fields, text: str) -> bool:
     """Return whether a mail that is no report answers on its own (RFC 3834 5)."""
-    if any(fields.has(name) for name in _FIELDS):
-        return True
     automatic = fields.get("auto-submitted").strip().lower().startswith("auto-replied")
     precedence = fields.get("precedence").strip().lower()
     if automatic or precedence in {"auto_reply", "auto-reply", "autoreply"}:
         return True
+    return is_of_absent(fields, text)
+
+
+def is_of_absent(fields: Fields, text: str) -> bool:
+    """Return whether a mail says by its words, or a field of its own, that nobody has read ours.
+
+    That it was sent on its own is not enough: mail systems say that of what they report, too.
+    """
+    if any(fields.has(name) for name in _FIELDS):
+        return True
+    precedence = fields.get("precedence").strip().lower()
     subject = normal_form(display_text(fields.get("subject")))
     body = normal_form(without_addresses(text[:2000]))
     is_reply = fields.has("in-reply-to") or fields.has("references") or subject.startswith(" re ")

@@ -59,10 +59,14 @@ class RecipientStatus:
     remote: str
 
 
+_WIDE = str.maketrans(dict.fromkeys("：；，。、（）「」『』《》【】！？＜＞", " "))
+"""Punctuation of texts that have no blanks around addresses."""
+
+
 def addresses_in(text: str) -> list[tuple[int, str]]:
     """Return the mail addresses in a text, each with the place where it begins."""
     found = []
-    for match in _ADDRESS.finditer(text):
+    for match in _ADDRESS.finditer(text.translate(_WIDE)):
         address = _LABELS.sub("", match[0]).lstrip("'`=*|").rstrip(".-_'")
         local, _, domain = address.rpartition("@")
         is_cut = "..." in match[0]

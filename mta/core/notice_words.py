@@ -2,11 +2,13 @@
 
 Data for notice.py, autoreply.py and report.py. Each list is of phrases as phrases.py reads them;
 they come from the sources of mail servers (sendmail, Postfix, Exim, qmail, Courier, Exchange,
-Domino, GroupWise, IMail, MailMarshal, X.400 gateways) and from notices of big providers.
+Domino, GroupWise, IMail, MailMarshal, X.400 gateways) and from notices of big providers. Other
+languages are in notice_languages.py.
 """
 
 from __future__ import annotations
 
+from mta.core import notice_languages
 from mta.core.phrases import Phrase, PhraseIndex
 
 
@@ -86,18 +88,6 @@ SUBJECTS = _index(
     "failed to deliver",
     "unable to deliver",
     "unable to send",
-    "unzustellbar*",
-    "nicht zugestellt*",
-    "zustellung*",
-    "fehlgeschlagen*",
-    "non remis*",
-    "non distribu*",
-    "echec",
-    "non consegn*",
-    "no entregad*",
-    "nao entregue",
-    "devolvid*",
-    "devuelto",
     "user unknown",
     "unknown user",
     "error sending your mail",
@@ -111,10 +101,6 @@ SUBJECTS = _index(
     "mail system message",
     "nondeliverable mail",
     "underliverable*",
-    "*配信*",
-    "*送信*",
-    "*エラー*",
-    "*退信*",
     "mail undeliver*",
     "smtp error",
     "rejected mail",
@@ -124,6 +110,7 @@ SUBJECTS = _index(
     "not read * expired",
     "failure",
     "aws notification message",
+    *notice_languages.SUBJECTS,
 )
 """In the subject of a notice."""
 
@@ -211,16 +198,6 @@ INTRODUCTIONS = _index(
     "message could not be",
     "mail could not be",
     "not reach",
-    "su mensaje no",
-    "sua mensagem nao",
-    "konnte nicht",
-    "nicht zugestellt",
-    "n a pas pu etre",
-    "n a pu etre",
-    "non e stato possibile",
-    "*配信できません*",
-    "*送信できません*",
-    "*届きません*",
     "could not be sent",
     "couldn t be sent",
     "did not like our",
@@ -229,6 +206,7 @@ INTRODUCTIONS = _index(
     "invalid address",
     "no such user",
     "does not exist",
+    *notice_languages.INTRODUCTIONS,
 )
 """In the body of a notice, before the addresses."""
 
@@ -268,6 +246,7 @@ DELAYS = _index(
     "delivery status notification delay",
     "will be returned to you if",
     "delivery to the following recipients has been delayed",
+    *notice_languages.DELAYS,
 )
 """In a notice that delivery goes on."""
 

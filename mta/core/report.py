@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from mta.core.arf import Feedback, read_feedback
-from mta.core.autoreply import is_autoreply, is_challenge
+from mta.core.autoreply import is_autoreply, is_challenge, is_of_absent
 from mta.core.bounce import BounceClass
 from mta.core.bounce_rules import Classifier
 from mta.core.mime_reader import NO_FIELDS, Fields, read_mail
@@ -66,10 +66,17 @@ def _read(evidence: Evidence, classifier: Classifier) -> Report:
         return Report(ReportKind.AUTOREPLY)
     if evidence.statuses:
         return _bounce(of_statuses(evidence, classifier))
-    is_system = evidence.announces_failure or evidence.is_of_daemon
-    if not is_system and is_autoreply(evidence.mail.fields, evidence.notice.text):
+    if _is_autoreply(evidence):
         return Report(ReportKind.AUTOREPLY)
     return _bounce(of_notice(evidence, classifier) if evidence.is_notice else ())
+
+
+def _is_autoreply(evidence: Evidence) -> bool:
+    """Return whether nobody but a machine of the reader's answered: mail systems say otherwise."""
+    if evidence.announces_failure or evidence.is_from_daemon:
+        return False
+    fields, text = evidence.mail.fields, evidence.notice.text
+    return is_of_absent(fields, text) if evidence.is_of_daemon else is_autoreply(fields, text)
 
 
 def _bounce(recipients: tuple[ReportedRecipient, ...]) -> Report:

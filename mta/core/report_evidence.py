@@ -56,10 +56,21 @@ class Evidence:
     @property
     def is_of_daemon(self) -> bool:
         """True when a mail system wrote it: so it says itself, or its return path is null."""
+        null_path = self.mail.fields.get("return-path").replace(" ", "") == "<>"
+        return null_path or self.is_from_daemon
+
+    @property
+    def is_from_daemon(self) -> bool:
+        """True when it says that a mail system wrote it. Automatic replies have null paths too."""
         fields = self.mail.fields
         sender = f"{display_text(fields.get('from'))} {fields.get('sender')}"
-        null_path = fields.get("return-path").replace(" ", "") == "<>"
-        return null_path or bool(DAEMONS.owners(normal_form(sender)))
+        return bool(DAEMONS.owners(normal_form(sender)))
+
+    @property
+    def is_of_list(self) -> bool:
+        """True when a mailing list sent it round."""
+        fields = self.mail.fields
+        return any(fields.has(name) for name in ("list-id", "list-unsubscribe", "list-post"))
 
     @property
     def announces_failure(self) -> bool:
@@ -75,6 +86,8 @@ class Evidence:
         says_so = self.notice.has_introduction
         if self.is_of_daemon:
             return self.announces_failure or says_so
+        if self.is_of_list and not SUBJECTS.owners(f" {' '.join(self.subject.split()[:2])} "):
+            return False  # news about bounces; a list's mail that failed has it first
         return self.announces_failure and says_so and not fields.has("in-reply-to")
 
     @property
