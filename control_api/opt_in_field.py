@@ -19,15 +19,14 @@ _TEMPLATE = "confirmation_template_id"
 
 def read_opt_in(fields: Fields, old: OptIn) -> OptIn:
     """Take what changes."""
-    is_double, template_id = old.is_double, old.template_id
-    if fields.has("double_opt_in"):
-        value = fields.take("double_opt_in")
-        if value is not None and not isinstance(value, bool):
-            fields.fail("double_opt_in", "invalid_type", "Expected true or false.")
-        is_double = value is True
-    if fields.has(_TEMPLATE):
-        template_id = fields.text(_TEMPLATE, 64)
-    return OptIn(is_double, template_id)
+    has_double, has_template = fields.has("double_opt_in"), fields.has(_TEMPLATE)
+    value, template_id = fields.take("double_opt_in"), fields.text(_TEMPLATE, 64)
+    if value is not None and not isinstance(value, bool):
+        fields.fail("double_opt_in", "invalid_type", "Expected true or false.")
+    return OptIn(
+        value is True if has_double else old.is_double,
+        template_id if has_template else old.template_id,
+    )
 
 
 def opt_in_error(
