@@ -20,6 +20,7 @@ from control_api.idempotency import REPLAYED
 from control_api.routes import Call, Route
 from control_api.schemas import (
     admin,
+    automations,
     campaigns,
     channels,
     contacts,
@@ -60,6 +61,7 @@ _OTHERS = (
     users,
     credit_accounts,
     admin,
+    automations,
 )
 SPECS: Mapping[str, Spec] = {
     name: spec for area in (emails, *_OTHERS) for name, spec in area.SPECS.items()
@@ -142,6 +144,8 @@ _PATH_PARAMETERS: Mapping[str, str] = {
     "event_id": "Id of the event.",
     "token": "From a link in an email.",
     "target": "From a link in an email: the address it leads to.",
+    "run_id": "The run, `run_...`.",
+    "log": "`tracking`, `open`, `click`, `bounce`, `feedback` or `unsubscribe`.",
 }
 _REQUEST_ID = {"Request-Id": {"$ref": "#/components/headers/Request-Id"}}
 

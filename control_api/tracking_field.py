@@ -14,7 +14,8 @@ def read_tracking(fields: Fields) -> Tracking:
     value = fields.take("tracking")
     if value is None or isinstance(value, bool):
         return Tracking(opens=True, clicks=True) if value else NO_TRACKING
-    inside = Fields(value, fields.errors, "tracking")
+    path = f"{fields.path}.tracking" if fields.path else "tracking"
+    inside = Fields(value, fields.errors, path)
     found = Tracking(opens=_flag(inside, "opens"), clicks=_flag(inside, "clicks"))
     inside.finish()
     return found

@@ -17,12 +17,14 @@ from typing import Self
 from config.settings import Api, Settings
 from control_api.app import WEBHOOK_FORMATS, build_app
 from control_api.auth import Gate
-from control_api.confirmation_sender import ConfirmationSender
+from control_api.automation_runner import AutomationRunner
+from control_api.automation_tools import Tools as AutomationTools
 from control_api.campaign_expansion import CampaignSender
+from control_api.confirmation_sender import ConfirmationSender
 from control_api.http_client import HttpClient
 from control_api.import_worker import ImportWorker
 from control_api.personal_mail import Composer
-from control_api.personal_mail import Composer
+from control_api.queue_changes import QueueChanger
 from control_api.request_meter import RequestMeter
 from control_api.routes import Services
 from control_api.tracker import Tracker
@@ -44,7 +46,7 @@ class Front:
     """Everything but SMTP for apps and delivery; a context that flushes what it gathers.
 
     Attributes:
-        webhooks: to be kicked when the journal has grown.
+        webhooks: posts what the journal has got.
         reports: to be told when senders are to be told of something.
     """
 
@@ -88,21 +90,19 @@ class Front:
             settings,
             database,
             on_accepted=on_accepted,
-            on_events=self.webhooks.kick,
+            on_events=self.journal_grew,
             now=utc_now,
         )
-        self._imports = ImportWorker(database, now=utc_now, on_events=self.webhooks.kick)
+        self._imports = ImportWorker(database, now=utc_now, on_events=self.journal_grew)
         self._gate = Gate(database, settings.api, uses, utc_now)
         self._requests = RequestMeter()
-        self._tracker = Tracker(database, settings.api.public_url, on_events=self.webhooks.kick)
+        self._tracker = Tracker(database, settings.api.public_url, on_events=self.journal_grew)
+        self._queue_changes = QueueChanger(database, on_accepted)
         composer = Composer(
             settings, self._tracker, database.spool, now=utc_now, entropy=secrets.token_bytes
         )
         self._confirmations = ConfirmationSender(
             database, composer, self._tracker, now=utc_now, on_accepted=on_accepted
-        )
-        composer = Composer(
-            settings, self._tracker, database.spool, now=utc_now, entropy=secrets.token_bytes
         )
         self._campaigns = CampaignSender(
             database,
@@ -110,7 +110,17 @@ class Front:
             brakes=settings.campaigns.brakes,
             now=utc_now,
             on_accepted=on_accepted,
-            on_events=self.webhooks.kick,
+            on_events=self.journal_grew,
+        )
+        self._automations = AutomationRunner(
+            AutomationTools(
+                database,
+                self._client,
+                composer,
+                kick=on_accepted,
+                now=utc_now,
+                rng=random.Random(),  # noqa: S311 - jitter
+            )
         )
         self._domains = DomainVerifier(
             database,
@@ -119,7 +129,7 @@ class Front:
             instance=settings.instance,
             rules=check_rules(settings),
             now=utc_now,
-            on_events=self.webhooks.kick,
+            on_events=self.journal_grew,
         )
         self._maintenance = Maintenance(
             database,
@@ -161,7 +171,9 @@ class Front:
             "rate limits": self._gate.limiter.run(),
             "request log": self._requests.run(self._database),
             "tracking": self._tracker.run(),
+            "queue changes": self._queue_changes.resume(),
             "campaigns": self._campaigns.run(),
+            "automations": self._automations.run(),
             "imports": self._imports.run(),
             "confirmations": self._confirmations.run(),
         }
@@ -183,6 +195,11 @@ class Front:
         await self.reports.stop(patience)
         for task in self._background:
             task.cancel()
+
+    def journal_grew(self) -> None:
+        """Tell those who follow the journal."""
+        self.webhooks.kick()
+        self._automations.kick()
 
     def look_again(self) -> None:
         """Look at what another process, the command line, may have changed."""

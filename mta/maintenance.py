@@ -14,6 +14,7 @@ from itertools import islice
 
 from mta.logs import log_event
 from storage import (
+    automation_runs,
     credit_ledger,
     directives,
     events,
@@ -125,10 +126,11 @@ class Maintenance:
         return pruned, others + directives.prune(connection) + self._forget(connection, now)
 
     def _forget(self, connection: Connection, now: datetime) -> int:
-        """Forget reports, ended imports and credits, as long after them as events; old failures."""
+        """Forget reports, imports, runs and credits, as long after them as events; old failures."""
         count = reports.prune(connection, now - self._keep_events, limit=STEP)
         count += imports.forget_before(connection, now - self._keep_events, limit=STEP)
         count += credit_ledger.fold(connection, now - self._keep_events, limit=STEP)
+        count += automation_runs.forget_ended(connection, now - self._keep_events, limit=STEP)
         return count + feedback.forget_failures(connection, now, limit=STEP)
 
     async def _remove(self, files: Iterable[str]) -> None:

@@ -202,7 +202,7 @@ class Process:
     def _settled(self) -> None:
         """The journal has grown."""
         if self._front:
-            self._front.webhooks.kick()
+            self._front.journal_grew()
         else:
             self._settled_elsewhere()
 
@@ -217,7 +217,7 @@ class Process:
         if self._engine and kind in {ACCEPTED, CHANGED}:
             self._engine.kick()
         if self._front and kind in {SETTLED, CHANGED}:
-            self._front.webhooks.kick()
+            self._front.journal_grew()
         if self._front and kind == TOLD:
             self._front.reports.tell()
         if self._front and kind == CHANGED:

@@ -37,6 +37,9 @@ POINTS = frozenset(
         # webhooks: posted but not written down; written down
         "before_webhook_write",
         "after_webhook_write",
+        # automations: a step done but not committed; committed
+        "before_automation_step",
+        "after_automation_step",
         # an import: some rows about to be applied; applied
         "before_import_step",
         "after_import_step",

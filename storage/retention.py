@@ -110,13 +110,17 @@ def _prune_events(connection: Connection, before_ms: int, limit: int) -> list[in
 
 
 def _first_needed(connection: Connection) -> int:
-    """Return the seq of the first event that a webhook still has to post or stats.py to count."""
+    """Return the seq of the first event that somebody follows who has not got there yet.
+
+    Webhooks still have to post it, stats.py to count it, or automations to look at it.
+    """
     [(needed,)] = connection.execute(
         "SELECT MIN(seq) FROM ("
         " SELECT MIN(cursor) + 1 AS seq FROM webhooks WHERE disabled_at IS NULL"
         " UNION ALL SELECT MIN(r.event_seq) FROM webhook_retries r"
         " JOIN webhooks w ON w.id = r.webhook_id WHERE w.disabled_at IS NULL"
-        " UNION ALL SELECT value + 1 FROM counters WHERE name = 'statistics') AS needed"
+        " UNION ALL SELECT value + 1 FROM counters"
+        " WHERE name IN ('statistics', 'automations')) AS needed"
     ).fetchall()
     return _NO_LIMIT if needed is None else int(needed)
 

@@ -28,6 +28,7 @@ AREAS: Mapping[str, tuple[str, ...]] = {
     "templates": ("read", "write"),
     "campaigns": ("read", "write", "send"),
     "channels": ("send", "read"),
+    "automations": ("read", "write"),
     "webhooks": ("read", "write"),
     "events": ("read",),
     "stats": ("read",),

@@ -27,10 +27,11 @@ TABLES = {
     *("templates", "template_versions"),
     *("membership_counts", "member_tags", "confirmations", "imports", "import_errors"),
     *("users", "user_tokens"),
+    *("credit_accounts", "credit_transactions", "credit_holds", "credit_purses"),
+    *("channel_items", "queue_changes"),
+    *("automations", "automation_versions", "automation_runs", "automation_steps"),
     *("campaigns", "campaign_recipients", "campaign_skips", "campaign_keys"),
     *("campaign_counts", "campaign_links", "campaign_log"),
-    *("credit_accounts", "credit_transactions", "credit_holds", "credit_purses"),
-    "channel_items",
 }
 
 
