@@ -7,24 +7,27 @@ line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from starlette.responses import Response
 
 from control_api import filters
 from control_api.errors import Problem
 from control_api.fields import Fields, read_json
-from control_api.idempotency import Written, once
+from control_api.idempotency import Once, Written, once
+from control_api.queue_changes import QueueChanger
 from control_api.routes import Call, Handler, Route, json_response, timestamp
 from mta.core.access import ADMIN, grants
 from mta.core.address import AddressError, to_ascii_domain
 from mta.core.explain import Block
-from storage import engine_state, operators, suspensions, tenancy
+from storage import engine_state, queue_changes, suspensions, tenancy
 from storage import queue as stored
 from storage.database import Connection
 from storage.queue import DomainDepth, QueueTotals, Selection
+from storage.queue_changes import Operation, QueueChange
 
 MAX_IDS = 1000
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
@@ -32,8 +35,6 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 MAX_REASON = 200
 MAX_SITE = 2000
 """Characters of the names of a site's servers."""
-
-Operation = Callable[..., int]
 
 
 async def show_queue(call: Call) -> Response:
@@ -77,16 +78,18 @@ class _Wish:
 
 
 def _handler(operation: Operation, doc: str) -> Handler:
-    """Return the handler that carries a storage function out on the entries a body names."""
+    """Return the handler that carries an operation out on the entries a body names."""
 
     async def handle(call: Call) -> Response:
         now = call.services.now()
         body = await call.request.body()
         with once(call, body) as request:
             wish = _read(call, body)
+            change = QueueChange(operation, wish.selection, now, wish.tenant_id)
+            large = await _carry_out_if_large(call, change, request)
 
             def act(connection: Connection) -> Written | Problem:
-                count = operation(connection, wish.selection, now=now, tenant_id=wish.tenant_id)
+                count = queue_changes.apply(connection, change) if large is None else large
                 return Written({"object": "queue_change", "count": count})
 
             outcome = await request.run(act)
@@ -96,6 +99,15 @@ def _handler(operation: Operation, doc: str) -> Handler:
 
     handle.__doc__ = doc
     return handle
+
+
+async def _carry_out_if_large(call: Call, change: QueueChange, request: Once) -> int | None:
+    """Return how many entries were changed in steps; None: they are few, and left to the caller."""
+    database = call.services.database
+    rows = await database.read(partial(queue_changes.entries, change=change))
+    if len(rows) <= queue_changes.STEP or await request.is_done():
+        return None
+    return await QueueChanger(database, call.services.kick).carry_out(change, rows)
 
 
 def _read(call: Call, body: bytes) -> _Wish:
@@ -254,11 +266,11 @@ def _optional(at: datetime | None) -> str | None:
 
 
 _OPERATIONS: Mapping[str, tuple[Operation, str]] = {
-    "hold": (operators.hold, "Keep entries from being tried until they are released"),
-    "release": (operators.release, "Let held entries go, due now"),
-    "retry": (operators.retry_now, "Try waiting entries now instead of later"),
-    "flush": (operators.retry_now, "The same by the name that other servers have for it"),
-    "cancel": (operators.cancel, "Take entries out of the queue for good"),
+    "hold": (Operation.HOLD, "Keep entries from being tried until they are released"),
+    "release": (Operation.RELEASE, "Let held entries go, due now"),
+    "retry": (Operation.RETRY, "Try waiting entries now instead of later"),
+    "flush": (Operation.RETRY, "The same by the name that other servers have for it"),
+    "cancel": (Operation.CANCEL, "Take entries out of the queue for good"),
 }
 
 ROUTES: tuple[Route, ...] = (

@@ -29,6 +29,7 @@ class Selection:
         tag: name and value of a tag of the message; used when there are no ids.
         site: names of servers, with commas between: entries that were last tried at one of them;
             used when there are no ids.
+        rows: row ids of entries, instead of everything else.
     """
 
     ids: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Selection:
     is_all: bool = False
     tag: tuple[str, str] | None = None
     site: str = ""
+    rows: tuple[int, ...] = ()
 
 
 def hold(
@@ -49,7 +51,7 @@ def hold(
         now: aware, UTC.
         tenant_id: only this tenant's; None is everybody's. The same in the other functions.
     """
-    where = _conditions(connection, selection, tenant_id)
+    where = conditions(connection, selection, tenant_id)
     wish = (EntryState.HELD, ids.milliseconds(now))
     held = _update(connection, "SET state = 2, why = 'held' WHERE state = 0", (), where)
     return len(held) + len(_update(connection, _WISH, wish, where))
@@ -59,7 +61,7 @@ def release(
     connection: Connection, selection: Selection, *, now: datetime, tenant_id: int | None = None
 ) -> int:
     """Make held entries wait again, due now; return how many."""
-    where = _conditions(connection, selection, tenant_id)
+    where = conditions(connection, selection, tenant_id)
     at = (ids.milliseconds(now),)
     released = _update(connection, f"{_DUE_NOW} WHERE state = 2", at, where)
     _record_due_changed(connection, released)
@@ -74,7 +76,7 @@ def retry_now(
 
     A tenant cannot hurry what waits for its sending quota; the operator (tenant_id None) can.
     """
-    where = _conditions(connection, selection, tenant_id)
+    where = conditions(connection, selection, tenant_id)
     at = ids.milliseconds(now)
     late = "state = 0 AND due_at > ?" if tenant_id is None else _MAY_HURRY
     changed = _update(connection, f"{_DUE_NOW} WHERE {late}", (at, at), where)
@@ -89,7 +91,7 @@ def cancel(
 
     One that is just being tried may still be delivered; it is canceled when it would wait again.
     """
-    where = _conditions(connection, selection, tenant_id)
+    where = conditions(connection, selection, tenant_id)
     at = ids.milliseconds(now)
     canceled = _update(connection, "SET state = 13, why = '' WHERE state = 0", (), where)
     canceled += _update(connection, "SET state = 13, why = '' WHERE state = 2", (), where)
@@ -103,20 +105,20 @@ _WISH = "SET wish = ?, wished_at = ? WHERE state = 1 AND wish IS DISTINCT FROM 1
 _MAY_HURRY = "state = 0 AND due_at > ? AND why <> 'quota'"
 _DUE_NOW = "SET state = 0, due_at = ?, why = 'released'"
 
-_Condition = tuple[str, tuple[object, ...]]
+Condition = tuple[str, tuple[object, ...]]
 _Row = tuple[int, int, int, str]
 
 
-def _conditions(
+def conditions(
     connection: Connection, selection: Selection, tenant_id: int | None
-) -> list[_Condition]:
+) -> list[Condition]:
     """Return the selection as SQL conditions with their parameters; their union is meant.
 
     The "+" keeps SQLite on the partial indexes: others lead through all that a tenant ever sent.
     """
     tenant, values = ("TRUE", ()) if tenant_id is None else ("+tenant_id = ?", (tenant_id,))
-    if selection.ids:
-        rows = _entry_rows(connection, selection.ids)
+    if selection.ids or selection.rows:
+        rows = selection.rows or _entry_rows(connection, selection.ids)
         return [(f"id IN ({marks(some)}) AND {tenant}", (*some, *values)) for some in chunks(rows)]
     conditions: dict[str, tuple[object, ...]] = {tenant: values}
     if selection.domain:
@@ -140,7 +142,7 @@ _TAGGED = """EXISTS (
 """Asked of each open entry, so that it costs what is queued, not what ever had the tag."""
 
 
-def _entry_rows(connection: Connection, identifiers: Sequence[str]) -> list[int]:
+def _entry_rows(connection: Connection, identifiers: Sequence[str]) -> Sequence[int]:
     numbers = (ids.number_of(identifier, "dl") for identifier in identifiers)
     rows = {number for number in numbers if number is not None}
     for some in chunks([one for one in identifiers if one.startswith("em_")]):
@@ -157,7 +159,7 @@ def _update(
     connection: Connection,
     change: str,
     parameters: tuple[object, ...],
-    where: Sequence[_Condition],
+    where: Sequence[Condition],
 ) -> list[_Row]:
     """Change the entries that meet `change` and a condition; return id, message, tenant, domain."""
     changed: list[_Row] = []

@@ -1,9 +1,10 @@
 """The queue as one noun: everything that others do with it, under one name.
 
-claims.py      what is due, claiming it, giving it back   (the engine)
-settlement.py  what became of attempts                    (the engine)
-operators.py   hold, release, retry now, cancel           (API and command line)
-listing.py     entries and depths for people              (API and command line)
+claims.py         what is due, claiming it, giving it back   (the engine)
+settlement.py     what became of attempts                    (the engine)
+operators.py      hold, release, retry now, cancel           (API and command line)
+queue_changes.py  the same in steps                          (API and command line)
+listing.py        entries and depths for people              (API and command line)
 """
 
 from __future__ import annotations

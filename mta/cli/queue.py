@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import click
@@ -24,13 +25,15 @@ from mta.cli.output import (
     print_table,
     stamp,
 )
-from mta.cli.store import change, read
+from mta.cli.store import change, opened, read
 from mta.core.address import to_ascii_domain
 from mta.core.envelope import Priority
 from mta.core.explain import Block
-from storage import engine_state, suspensions
+from mta.kick import kick_engine
+from storage import engine_state, queue_changes, suspensions
 from storage import queue as stored
 from storage.queue import DomainDepth, EntryState, EntryView, Selection
+from storage.queue_changes import Operation, QueueChange
 
 _STATES: Mapping[str, str] = {"waiting": "waiting", "claimed": "good", "held": "bad"}
 
@@ -117,22 +120,22 @@ class Wish:
 
     Attributes:
         name: of the command.
-        operation: what storage does; returns how many entries it changed.
+        operation: what storage does.
         done: what has happened to them.
         help: what the command says of itself.
     """
 
     name: str
-    operation: Callable[..., int]
+    operation: Operation
     done: str
     help: str
 
 
 WISHES = (
-    Wish("retry", stored.retry_now, "due now", "Try waiting entries now instead of later."),
-    Wish("hold", stored.hold, "held", "Keep entries from being tried until they are released."),
-    Wish("release", stored.release, "released", "Let held entries go, and try them now."),
-    Wish("cancel", stored.cancel, "canceled", "Take entries out of the queue, for good."),
+    Wish("retry", Operation.RETRY, "due now", "Try waiting entries now instead of later."),
+    Wish("hold", Operation.HOLD, "held", "Keep entries from being tried until they are released."),
+    Wish("release", Operation.RELEASE, "released", "Let held entries go, and try them now."),
+    Wish("cancel", Operation.CANCEL, "canceled", "Take entries out of the queue, for good."),
 )
 
 
@@ -157,10 +160,7 @@ def _command(wish: Wish) -> click.Command:
         if bool(ids) + bool(domain or tag) + is_all != 1:
             raise click.UsageError("name entries by ids, or by --domain and --tag, or by --all")
         selection = Selection(ids, to_ascii_domain(domain) if domain else "", is_all, tag)
-        count = change(
-            environment,
-            lambda connection: wish.operation(connection, selection, now=environment.now()),
-        )
+        count = _carry_out(environment, QueueChange(wish.operation, selection, environment.now()))
         if options["is_json"]:
             print_json({"count": count})
         elif count or not ids:
@@ -169,6 +169,19 @@ def _command(wish: Wish) -> click.Command:
             raise Failure(f"nothing to {wish.name}: see `mta queue list` for what is in the queue")
 
     return run
+
+
+def _carry_out(environment: Environment, wished: QueueChange) -> int:
+    """Carry a change out in steps, between which a running server gets on; return how many."""
+    with opened(environment) as database:
+        rows = database.read_now(partial(queue_changes.entries, change=wished))
+        row = database.write_now(partial(queue_changes.begin, change=wished))
+        count = 0
+        for some in queue_changes.steps(rows):
+            count += database.write_now(partial(queue_changes.apply, change=wished, rows=some))
+        database.write_now(partial(queue_changes.end, row=row))
+    kick_engine(environment.settings.server.data_dir)
+    return count
 
 
 for _wish in WISHES:

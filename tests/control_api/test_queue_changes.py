@@ -1,0 +1,60 @@
+"""Changes of many entries: in steps, whole after a crash, and once for each key."""
+
+from __future__ import annotations
+
+import asyncio
+
+from control_api.queue_changes import QueueChanger
+from storage import queue_changes
+from storage.operators import Selection
+from storage.queue_changes import STEP, Operation, QueueChange
+from tests.control_api.conftest import Api
+from tests.storage import builders
+
+MANY = 2 * STEP + 10
+
+
+def queued(api: Api) -> None:
+    recipients = [f"user{number}@example.net" for number in range(MANY)]
+    api.database.write_now(lambda connection: builders.accept(connection, *recipients))
+
+
+async def test_others_write_between_the_steps(api: Api) -> None:
+    queued(api)
+    request = asyncio.create_task(api.client.post("/v1/queue/hold", {"all": True}))
+    seen = set()
+    while not request.done():
+        seen.add(await api.database.write(_held))
+    assert (await request).json == {"object": "queue_change", "count": MANY}
+    assert len(seen) > 1
+    assert api.database.read_now(queue_changes.unfinished) == []
+    assert api.kicks
+
+
+def _held(connection: builders.Connection) -> int:
+    [count] = connection.execute("SELECT COUNT(*) FROM entries WHERE state = 2").fetchone()
+    return int(count)
+
+
+async def test_a_key_makes_a_repeat_harmless(api: Api) -> None:
+    queued(api)
+    wish = {"domain": "example.net"}
+    first = await api.client.post("/v1/queue/hold", wish, idempotency_key="k")
+    released = await api.client.post("/v1/queue/release", wish)
+    again = await api.client.post("/v1/queue/hold", wish, idempotency_key="k")
+    assert again.json == first.json
+    assert released.json["count"] == MANY
+    assert api.database.read_now(_held) == 0
+
+
+async def test_what_was_interrupted_is_done_at_the_next_start(api: Api) -> None:
+    queued(api)
+    change = QueueChange(Operation.CANCEL, Selection(is_all=True), builders.NOW)
+    api.database.write_now(lambda connection: queue_changes.begin(connection, change))
+    rows = api.database.read_now(lambda connection: queue_changes.entries(connection, change))
+    api.database.write_now(lambda connection: queue_changes.apply(connection, change, rows[:STEP]))
+    kicks: list[None] = []
+    await QueueChanger(api.database, lambda: kicks.append(None)).resume()
+    assert (await api.client.get("/v1/queue")).json["waiting"] == 0
+    assert api.database.read_now(queue_changes.unfinished) == []
+    assert len(kicks) == 1
