@@ -24,7 +24,6 @@ from storage import (
     schema_domains,
     schema_emails,
     schema_queue_changes,
-    schema_queue_changes,
     schema_references,
     schema_reports,
     schema_reputation,
@@ -67,7 +66,6 @@ STEPS: Mapping[str, Sequence[str]] = {
     "automations": schema_automations.AUTOMATIONS,
     "credits": schema_accounts.CREDITS,
     "channels": schema_channels.CHANNELS,
-    "queue_changes": schema_queue_changes.QUEUE_CHANGES,
     "queue_changes": schema_queue_changes.QUEUE_CHANGES,
 }
 """Name -> statements, in the order they are applied."""
