@@ -56,7 +56,7 @@ def campaign_json(one: Any) -> dict[str, Any]:
         "plain": one["text"],
         "from_email": one["from"]["email"],
         "from_name": one["from"]["name"],
-        "reply_to": one["reply_to"],
+        "reply_to": one["reply_to"][0]["email"] if one["reply_to"] else "",
         "track_open": tracking["opens"],
         "track_click": tracking["clicks"],
         "status": one["status"],

@@ -30,7 +30,7 @@ _RENAMED = {
 }
 _GIVEN = {"html": "htmlContent", "text": "textContent", "reply_to": "replyTo", "name": "name"}
 _STATUSES = {"draft": "queued", "scheduled": "queued", "sending": "processing"}
-_FAILED = ("bounced", "failed", "suppressed", "skipped")
+_NOT_TRIED = ("suppressed", "canceled", "skipped")
 
 
 def _send(asked: Asked) -> Steps:
@@ -83,18 +83,21 @@ def _job(asked: Asked) -> Steps:
 
 
 def to_job(campaign: Any) -> dict[str, Any]:
-    """Return a campaign as a job; whoever got nothing is paid back."""
-    counts, total = campaign["counts"], campaign["total_recipients"] or 0
-    failed = sum(counts[name] for name in _FAILED)
+    """Return a campaign as a job; whoever got nothing is paid back.
+
+    A report that comes later changes nothing: that mail was delivered, and paid.
+    """
+    counts = campaign["counts"]
+    failed = counts["sent"] - counts["delivered"] + sum(counts[name] for name in _NOT_TRIED)
     status = campaign["status"]
     return {
         "id": campaign["id"],
         "status": _STATUSES.get(status, status),
         "type": campaign["channel"],
-        "totalRecipients": total,
+        "totalRecipients": campaign["total_recipients"] or 0,
         "sentCount": counts["delivered"],
         "failedCount": failed,
-        "creditsCharged": total - failed,
+        "creditsCharged": counts["delivered"],
         "creditsRefunded": failed,
         "createdAt": campaign["created_at"],
     }
@@ -127,8 +130,8 @@ OPERATIONS = (
         "/api/send",
         _send,
         "Send an email to up to 10,000 addresses",
-        "`type: sms` answers 422 `channel_not_configured`. Tracking needs `api.public_url`. "
-        "`estimatedDelivery` is a guess.",
+        "`type: sms` answers 422 `channel_not_configured`. A job needs `api.public_url`, for its "
+        "links. `estimatedDelivery` is a guess.",
     ),
     Operation("F-05", "GET", "/api/send/{jobId}", _job, "How far a job is"),
     Operation(
