@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from control_api.schemas.base import (
+    AFTER,
+    LIMIT,
+    NUMBERED,
     PAGE,
     TOTAL,
     Schema,
@@ -31,6 +34,7 @@ from control_api.schemas.base import (
 from control_api.schemas.email_shapes import MAILBOX, MAILBOXES, SEND_AT, TAGS, TEMPLATE, TRACKING
 from mta.core.template import MAX_SOURCE
 
+CSV = "text/csv"
 _TAG = "Campaigns"
 STATUSES = ("draft", "scheduled", "sending", "paused", "completed", "canceled")
 _NAME = text("For people.", minLength=1, maxLength=256)
@@ -126,7 +130,7 @@ EXAMPLE: Mapping[str, Any] = {
         "skipped": 2,
     },
 }
-COMPONENTS: Mapping[str, Schema] = {
+COMPONENTS: dict[str, Schema] = {
     "Campaign": resource(
         "campaign",
         {
@@ -172,6 +176,68 @@ COMPONENTS: Mapping[str, Schema] = {
     ),
     "CampaignCounts": COUNTS,
 }
+_FORMAT = query("format", "The form of the answer.", one_of(["csv", "json"]))
+_RATE = {"type": "number", "minimum": 0}
+_READERS = {"total": _COUNT, "unique": number("Of so many recipients.", minimum=0)}
+COMPONENTS |= {
+    "CampaignStats": resource(
+        "campaign_stats",
+        {
+            "id": identifier("cmp"),
+            "recipients": or_null(_COUNT),
+            "counts": ref("CampaignCounts"),
+            "opens": given(
+                {
+                    **_READERS,
+                    "machine": number("By mail programs and filters.", minimum=0),
+                    "rate": {**_RATE, "description": "unique / delivered."},
+                }
+            ),
+            "clicks": given({**_READERS, "rate": _RATE}),
+            "rates": given(
+                {
+                    "delivered": {**_RATE, "description": "Of what was tried to the end."},
+                    "bounced": {**_RATE, "description": "Likewise, failed ones included."},
+                    "complained": {**_RATE, "description": "Of what was delivered."},
+                    "unsubscribed": {**_RATE, "description": "Likewise."},
+                }
+            ),
+            "links": array(
+                given({"url": or_null(text("null: all beyond the first thousand.")), **_READERS}),
+                "Those with the most clicks first.",
+            ),
+        },
+    )
+}
+_RECIPIENT_SHOWN = resource(
+    "campaign_recipient",
+    {
+        "id": text("A cursor for pages."),
+        "email": text(),
+        "email_id": or_null(identifier("em")),
+        "status": text("Of the email, or `skipped`."),
+        "reason": or_null(text("Why there was no email, or none was tried.")),
+        "detail": or_null(text()),
+        "at": time("When the turn was."),
+        "opens": _COUNT,
+        "clicks": _COUNT,
+        "opened_at": or_null(time()),
+        "clicked_at": or_null(time()),
+    },
+)
+_LOG_ENTRY = resource(
+    "campaign_log_entry",
+    {
+        "id": identifier("ev"),
+        "type": text("The type of the event, such as `email.opened`."),
+        "at": time(),
+        "email": text(),
+        "email_id": identifier("em"),
+        "url": or_null(text("The link that was followed.")),
+        "is_machine": flag("Whether a program did it."),
+        "details": free_form("What else the event tells."),
+    },
+)
 _SHOWN = body(ref("Campaign"))
 _SPRING = {
     "name": "Spring",
@@ -259,6 +325,21 @@ SPECS: Mapping[str, Spec] = {
         "It goes on where it paused. After an automatic pause it does not pause itself again."
     ),
     "POST /v1/campaigns/{id}/cancel": _move("What is queued is canceled too."),
+    "GET /v1/campaigns/{id}/stats": Spec(
+        _TAG, "From counters: what is in the journal counts.", answer=body(ref("CampaignStats"))
+    ),
+    "GET /v1/campaigns/{id}/recipients": Spec(
+        _TAG,
+        "The last ones first. Those who were skipped, with the reason, are a list of their own.",
+        parameters=(*PAGE, TOTAL, query("status", "Those who were skipped.", one_of(["skipped"]))),
+        answer=listing(_RECIPIENT_SHOWN, total=number("Asked for with include=total.")),
+    ),
+    "GET /v1/campaigns/{id}/logs/{log}": Spec(
+        _TAG,
+        "Oldest first. All of it as CSV with `Accept: text/csv` or format=csv.",
+        parameters=(LIMIT, AFTER, NUMBERED, TOTAL, _FORMAT),
+        answer={**listing(_LOG_ENTRY, total=number("Asked for.")), CSV: text("A row an event.")},
+    ),
     "POST /v1/campaigns/{id}/test": Spec(
         _TAG,
         "Filled with what is known of the first recipient; counts nowhere.",
