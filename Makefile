@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MTA := $(BIN)/mta
 
-.PHONY: faults soak probe kill-bench lock sbom
+.PHONY: faults soak probe kill-bench lock sbom dialects conformance
 .PHONY: help install demo run test lint types check bench bench-full eval fuzz fuzz-api clean
 .DEFAULT_GOAL := help
 
@@ -45,6 +45,8 @@ bench: install ## measure messages per second and CPU per 1,000 messages
 	$(BIN)/python -m benchmarks.drain --runs 1
 	$(BIN)/python -m benchmarks.api
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.imports --rows 200000
+	$(BIN)/python -m benchmarks.contacts --rows 200000
 
 bench-full: install ## the same, medians of three, and what long queues, lists, webhooks cost
 	$(BIN)/python -m benchmarks.delivery
@@ -56,10 +58,18 @@ bench-full: install ## the same, medians of three, and what long queues, lists, 
 	$(BIN)/python -m benchmarks.backlog
 	$(BIN)/python -m benchmarks.lists
 	$(BIN)/python -m benchmarks.contacts
+	$(BIN)/python -m benchmarks.imports
 	$(BIN)/python -m benchmarks.webhooks
 
 eval: install ## score the reading of bounces and replies, also of a corpus (MTA_CORPUS=DIR)
 	@$(BIN)/python -m benchmarks.evaluate
+
+dialects: install ## write docs/dialects.md from the tables of the dialects
+	$(BIN)/python -m tools.dialects > docs/dialects.md.new
+	mv docs/dialects.md.new docs/dialects.md
+
+conformance: install ## count the rows of the five documents that hold
+	@$(BIN)/python -m tests.seeds.conformance
 
 fuzz: install ## fuzz every reader of strangers' octets for MINUTES (5) each
 	$(BIN)/python -m tests.fuzz.run all $$(( $(or $(MINUTES),5) * 60 ))
