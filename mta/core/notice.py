@@ -27,6 +27,10 @@ _QUOTE = re.compile(r"^> (?![>])|^>(?=\s*$)")
 _BULLET = re.compile(r"(?!>>>)[\s<>\"'*|(\[\-•:]*(?:(?:smtp|rfc-?822|mailto)[:;=]\s?)?[\s<\"'(\[]*")
 _CODE = re.compile(r"[\s<>\-.]*[45]\d\d[ \-:]+(?:#?[45]\.\d{1,3}\.\d{1,3}[ :]*)?[\s<]*")
 _ANSWER = re.compile(r"[>\"']?:\s?([45]\d\d[ -].+)")
+_STATED = re.compile(
+    r"(?<![\w.])[45]\.[0-7]\.\d{1,3}(?![\w.])|(?<![\w.#-])(?:4[2-5]|5[0-57])\d[ -][A-Za-z\"'<#]"
+)
+"""An enhanced status, or a reply code and text behind it."""
 _CONTINUED = re.compile(r"[45]\d\d-")
 _RETURNED = re.compile(
     r"(?:received|return-path|mime-version|dkim-signature|x-mailer|message-id):", re.IGNORECASE
@@ -109,6 +113,17 @@ class Notice:
             if is_announced and _BARE_NAME.fullmatch(line):
                 found.append(line.strip("<>"))
         return tuple(found)
+
+    @property
+    def lists_addresses(self) -> bool:
+        """True when an address, or a name, opens a line or stands behind a label."""
+        sure = {Rank.ENTRY, Rank.TRANSCRIPT}
+        return any(mention.rank in sure for mention in self.mentions) or bool(self.bare_names)
+
+    @property
+    def quotes_answer(self) -> bool:
+        """True when some line has a reply code or an enhanced status."""
+        return any(_STATED.search(line) for line in self.lines)
 
     @property
     def text(self) -> str:
@@ -216,8 +231,9 @@ def read_notice(texts: Sequence[str]) -> Notice:
         reached = reached and not says_so
         introduced = introduced or says_so
         if not reached and len(mentions) < MAX_MENTIONS:
+            is_announced = introduced or bool(_STATED.search(line))
             mentions += _mentions(
-                number, line, is_sentence=says_so or _continues(lines), is_announced=introduced
+                number, line, is_sentence=says_so or _continues(lines), is_announced=is_announced
             )
     return Notice(tuple(lines), tuple(mentions), introduced, "")
 

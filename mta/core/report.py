@@ -76,7 +76,9 @@ def _is_autoreply(evidence: Evidence) -> bool:
     if evidence.announces_failure or evidence.is_from_daemon:
         return False
     fields, text = evidence.mail.fields, evidence.notice.text
-    return is_of_absent(fields, text) if evidence.is_of_daemon else is_autoreply(fields, text)
+    # Mail systems, too, say that they answer on their own; but then there is more than words.
+    is_plain = not (evidence.is_of_daemon and evidence.shows_failure)
+    return is_autoreply(fields, text) if is_plain else is_of_absent(fields, text)
 
 
 def _bounce(recipients: tuple[ReportedRecipient, ...]) -> Report:

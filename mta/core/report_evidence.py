@@ -84,11 +84,25 @@ class Evidence:
         if fields.has("x-failed-recipients") or self.mail.report_type == "delivery-status":
             return True
         says_so = self.notice.has_introduction
+        if not (self.is_from_daemon and self.announces_failure) and not self.shows_failure:
+            return False
         if self.is_of_daemon:
             return self.announces_failure or says_so
         if self.is_of_list and not SUBJECTS.owners(f" {' '.join(self.subject.split()[:2])} "):
             return False  # news about bounces; a list's mail that failed has it first
         return self.announces_failure and says_so and not fields.has("in-reply-to")
+
+    @property
+    def shows_failure(self) -> bool:
+        """True when there is more than words: a server's answer, the returned mail, or a list.
+
+        People, too, write that mail could not be delivered, and where to write instead. A list of
+        addresses counts only in what is known to be a notice by its sender or subject.
+        """
+        if self.returned.items or self.notice.quotes_answer:
+            return True
+        is_said = self.is_from_daemon or self.announces_failure
+        return is_said and self.notice.lists_addresses
 
     @property
     def is_delay(self) -> bool:

@@ -272,3 +272,45 @@ def test_addresses_never_hold_control_characters() -> None:
     group = "Final-Recipient: rfc822; an\x1bn\u202e@there.test\nAction: failed\nStatus: 5.1.1"
     for recipient in read(dsn(group)).recipients:
         assert recipient.address.isprintable()
+
+
+NOT_BOUNCES = [
+    (
+        "Re: News",
+        "Return-Path: <>",
+        "I have left. The address does not exist any more; not delivered.",
+    ),
+    (
+        "Ant has gone",
+        "Return-Path: <>",
+        "Your message was not delivered. Resend to elk@there.test.",
+    ),
+    (
+        "Delivery failed: your parcel",
+        "X-A: b",
+        "It could not be delivered. Write to elk@there.test.",
+    ),
+    (
+        "Account disabled",
+        "From: System Administrator <a@b.test>",
+        "Its owner elk@b.test does not exist.",
+    ),
+    (
+        "Re: your question",
+        "From: postmaster@b.test",
+        "It could not be delivered to elk@b.test once.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("subject", "field", "text"), NOT_BOUNCES)
+def test_words_alone_are_no_bounce(subject: str, field: str, text: str) -> None:
+    sender = "" if field.startswith("From:") else "From: Ant <ant@there.test>\n"
+    head = f"{field}\n{sender}To: b@sender.test\nAuto-Submitted: auto-replied\n"
+    assert not read(notice(text, subject=subject, header=head)).recipients
+
+
+def test_a_list_of_statuses_needs_no_introduction() -> None:
+    text = f"Processed:\n{ANT}; Failed; 5.1.1 (mailbox)\nbee@there.test; Failed; 5.2.2 (full)"
+    found = {r.address: r.bounce_class.value for r in read(notice(text)).recipients}
+    assert found == {ANT: "bad_mailbox", "bee@there.test": "mailbox_full"}

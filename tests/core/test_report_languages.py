@@ -17,7 +17,7 @@ PERSON = "From: Ant <ant@there.test>\nTo: shop@sender.test\nIn-Reply-To: <1@send
     [
         (
             "Unzustellbar: Neues",
-            "Folgende Empfänger konnten nicht erreicht werden:\n\n  {}\n  Nicht vorhanden. <#5.1.1>",
+            "Folgende Empfänger waren nicht erreichbar, nicht zugestellt:\n\n  {}\n  <#5.1.1>",
             "bad_mailbox",
         ),
         (
