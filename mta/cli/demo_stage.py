@@ -74,7 +74,7 @@ def run(config: Path, *arguments: str) -> str:
     Raises:
         Failure: it fails.
     """
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(  # noqa: S603 - our own program  # nosec B603
         _command("--config", str(config), *arguments),
         capture_output=True,
         text=True,
@@ -122,7 +122,7 @@ def post(url: str, key: str, body: Mapping[str, object]) -> dict[str, Any]:
         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310  # nosec B310
             found: dict[str, Any] = json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -140,7 +140,9 @@ def _process(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byt
         Failure: it does not stop when it is asked to.
     """
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 - our own program  # nosec B603
+            command, stdout=output, stderr=output
+        )
     try:
         yield process
     finally:

@@ -18,7 +18,6 @@ from mta.tls_certificate import TlsCertificateError, valid_until
 from storage import examination
 from storage.database import Database
 from storage.errors import StorageError
-from storage.room import RESERVE
 
 MEBIBYTE = 2**20
 LARGE_WAL = 256 * MEBIBYTE
@@ -36,7 +35,7 @@ def examine_machine(settings: Settings, source: Path, now: datetime) -> list[Fin
         findings += [*_engine(data_dir), *_data(data_dir, now)]
     else:
         findings.append(warning("data", f"{data_dir}: nothing there yet; `mta serve` makes it"))
-    return [*findings, *_disk(data_dir), *_tls(settings.tls, now)]
+    return [*findings, *_disk(data_dir, settings.server.disk_reserve), *_tls(settings.tls, now)]
 
 
 def _configuration(settings: Settings, source: Path, now: datetime) -> Iterator[Finding]:
@@ -109,19 +108,22 @@ def examine_clock(now: datetime, newest: datetime | None) -> Iterator[Finding]:
         yield good("clock", f"{now:%F %T} UTC")
 
 
-def _disk(data_dir: Path) -> Iterator[Finding]:
+def _disk(data_dir: Path, reserve: int) -> Iterator[Finding]:
     existing = next(path for path in (data_dir, *data_dir.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
+    yield examine_room(shutil.disk_usage(existing).free, reserve)
     files = os.statvfs(existing)
-    text = f"{free // MEBIBYTE} MiB free"
-    if free < RESERVE:
-        yield bad("disk", f"{text}, less than the reserve: no mail is accepted")
-    elif free < 10 * RESERVE:
-        yield warning("disk", f"{text}; below {RESERVE // MEBIBYTE} MiB no mail is accepted")
-    else:
-        yield good("disk", text)
     if files.f_files and files.f_favail < 1000:
         yield bad("disk", f"{files.f_favail} files can still be made: no large mail is accepted")
+
+
+def examine_room(free: int, reserve: int) -> Finding:
+    """Compare what is free on the disk with the reserve that acceptance leaves alone, in bytes."""
+    text = f"{free // MEBIBYTE} MiB free"
+    if free < reserve:
+        return bad("disk", f"{text}, less than the reserve: no mail is accepted")
+    if free < 10 * reserve:
+        return warning("disk", f"{text}; below {reserve // MEBIBYTE} MiB no mail is accepted")
+    return good("disk", text)
 
 
 def _tls(tls: Tls, now: datetime) -> Iterator[Finding]:

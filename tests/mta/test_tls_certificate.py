@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from mta.tls_certificate import ServerTls, TlsCertificateError
+from mta.tls_certificate import COMPATIBLE, MODERN, ServerTls, TlsCertificateError
 
 
 class Clock:
@@ -120,3 +120,40 @@ def test_what_cannot_be_loaded_at_the_start(files: Files) -> None:
 def test_old_protocols_are_refused(files: Files) -> None:
     tls = ServerTls(files.certificate, files.key)
     assert tls.context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    ("offered", "cipher", "is_served"),
+    [
+        (MODERN, "ECDHE-RSA-AES128-GCM-SHA256", True),
+        (MODERN, "ECDHE-RSA-CHACHA20-POLY1305", True),
+        (MODERN, "ECDHE-RSA-AES128-SHA256", False),
+        (COMPATIBLE, "ECDHE-RSA-AES128-SHA256", True),
+    ],
+)
+def test_clients_of_ours_get_no_cbc(
+    files: Files, offered: str, cipher: str, is_served: bool
+) -> None:
+    files.install(files.authority.issue_cert("mx.test", key_type=trustme.KeyType.RSA))
+    tls = ServerTls(files.certificate, files.key, ciphers=offered)
+    client = ssl.create_default_context()
+    files.authority.configure_trust(client)
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.set_ciphers(cipher)
+    assert _meets(tls.context, client) is is_served
+
+
+def _meets(server: ssl.SSLContext, client: ssl.SSLContext) -> bool:
+    """Tell whether a handshake of the two succeeds, in memory."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(back, there, server_hostname="mx.test")
+    answering = server.wrap_bio(there, back, server_side=True)
+    for _ in range(10):
+        for side in (asking, answering):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError:
+                return False
+    return asking.cipher() is not None and answering.cipher() is not None

@@ -107,6 +107,14 @@ def test_the_end_of_a_certificate_is_seen(tmp_path: Path, days: int, grade: str)
     assert finding.grade.value == grade
 
 
+@pytest.mark.parametrize(
+    ("free", "grade"), [(99, "bad"), (999, "warning"), (1000, "good")], ids=["full", "soon", "fine"]
+)
+def test_the_room_is_compared_with_the_reserve_that_is_configured(free: int, grade: str) -> None:
+    mebibyte = 2**20
+    assert doctor_machine.examine_room(free * mebibyte, 100 * mebibyte).grade.value == grade
+
+
 def test_a_clock_behind_the_journal_is_bad() -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     [finding] = doctor_machine.examine_clock(now, now + timedelta(days=1))
