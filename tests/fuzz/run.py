@@ -64,7 +64,14 @@ def _seeds(name: str) -> list[bytes]:
     if name == "report":
         folder = Path(__file__).parent.parent / "data" / "dsn"
         return [path.read_bytes() for path in sorted(folder.rglob("*.eml"))[:200]]
+    arf = (
+        b"Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n"
+        b"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\n"
+        b"Original-Rcpt-To: <a@b.test>\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+        b"X-HmXmrOriginalRecipient: a@b.test\r\nTo: a@b.test\r\n\r\nx\r\n--b--\r\n"
+    )
     examples = {
+        "complaint": [arf],
         "command": [b"MAIL FROM:<ant@a.test> SIZE=10", b"RCPT TO:<bee@b.test> NOTIFY=NEVER"],
         "address": [b"Ant <ant@a.test>", '"a b"@bücher.example'.encode()],
         "header": [b"From: Ant <ant@a.test>\r\nTo: bee@b.test\r\nSubject: =?utf-8?q?x?=\r\n"],

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from config.bounce_rules import shipped
 from control_api.payload import parse_email
 from mta.core.address import AddressError, parse_address, parse_mailbox
+from mta.core.arf import read_feedback
 from mta.core.canonical import body_hash
 from mta.core.diagnostic import Diagnostic
 from mta.core.dot import DotDecoder, LineCheck
@@ -19,6 +20,7 @@ from mta.core.esmtp import Refusal, parse_command, parse_mail, parse_rcpt
 from mta.core.header import HeaderBlock, HeaderError, facts
 from mta.core.html_links import find_links
 from mta.core.json_text import JsonError, decode
+from mta.core.mime_reader import read_mail
 from mta.core.reply_reader import ReplyError, ReplyReader
 from mta.core.report import read_report
 from mta.core.tracking import Tracking, fill, track
@@ -30,6 +32,12 @@ def report(data: bytes) -> None:
     """A bounce, complaint or auto-reply."""
     for recipient in read_report(data, shipped()).recipients:
         assert "@" in recipient.address
+
+
+def complaint(data: bytes) -> None:
+    """A complaint alone, which other readers go before in a report."""
+    feedback = read_feedback(read_mail(data))
+    assert feedback is None or feedback.feedback_type is not None
 
 
 def reply(data: bytes) -> None:
@@ -109,5 +117,5 @@ def html(data: bytes) -> None:
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     target.__name__: target
-    for target in (report, reply, address, header, command, message, request, html)
+    for target in (report, complaint, reply, address, header, command, message, request, html)
 }
