@@ -23,7 +23,12 @@ _REPLIES = {
 
 @dataclass
 class Counters:
-    """What has arrived."""
+    """What has arrived.
+
+    Attributes:
+        seen: recipients of mail that carries the time of its sending; duplicates counts repeats.
+        others: recipients of all other mail, and repeats how often one of them got it again.
+    """
 
     messages: int = 0
     recipients: int = 0
@@ -32,6 +37,8 @@ class Counters:
     connections: int = 0
     last_ns: int = 0
     seen: set[bytes] = field(default_factory=set)
+    others: set[bytes] = field(default_factory=set)
+    repeats: int = 0
     latencies_ms: list[float] = field(default_factory=list)
 
     def take(self, message: bytes, recipients: list[bytes]) -> None:
@@ -43,6 +50,9 @@ class Counters:
         self.signatures += head.count(b"DKIM-Signature:")
         match = _SENT.search(head)
         if match is None:
+            self.repeats += len(recipients) + len(self.others)
+            self.others.update(recipients)
+            self.repeats -= len(self.others)
             return
         self.duplicates += len(recipients) + len(self.seen)
         self.seen.update(recipients)
@@ -56,6 +66,8 @@ class Counters:
             "messages": self.messages,
             "recipients": self.recipients,
             "unique": len(self.seen),
+            "others": len(self.others),
+            "repeats": self.repeats,
             "duplicates": self.duplicates,
             "signatures": self.signatures,
             "connections": self.connections,

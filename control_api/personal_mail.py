@@ -148,6 +148,7 @@ class Composer:
             max_size=settings.submission.max_message_size,
             at=self._now(),
             entropy=self._entropy,
+            campaign=mailing.campaign,
         )
 
     def _new_id(self) -> str:
@@ -180,7 +181,7 @@ class PersonalLetter:
         Args:
             mailbox: who gets it.
             variables: what is known of the person.
-            at: what Date and Received say (aware, UTC); None: when the letter was read.
+            at: what Date and Received say (aware, UTC); None: as for the one before.
 
         Returns:
             What keeps this person from getting it, such as a code of "missing_variable" for a
@@ -193,14 +194,12 @@ class PersonalLetter:
         filled = self._fill({**self.mailing.variables, **variables})
         if isinstance(filled, tuple):
             return filled
-        origin = self._origin if at is None else replace(self._origin, at=at)
+        if at is not None and at != self._origin.at:
+            self._origin = replace(self._origin, at=at)
         marked = Marked(filled.pieces, filled.places)
         email = self._email(mailbox, filled)
-        made = build(email, origin, self._spool, public_id=self._new_id(), marked=marked)
-        if isinstance(made, FieldError):
-            return (made,)
-        campaign = self.mailing.campaign
-        return replace(made, campaign=campaign) if campaign else made
+        made = build(email, self._origin, self._spool, public_id=self._new_id(), marked=marked)
+        return (made,) if isinstance(made, FieldError) else made
 
     def _fill(self, variables: Variables) -> Filled | tuple[FieldError, ...]:
         try:

@@ -39,6 +39,7 @@ class Origin:
         can_unsubscribe: whether there is a page of ours, or an address, to unsubscribe at.
         tracking_url: returns where tracked links of a sender domain lead, "" for nowhere.
         entropy: returns that many random bytes.
+        campaign: row number of the campaign that they are of; 0: of none.
     """
 
     tenant_id: int
@@ -51,6 +52,7 @@ class Origin:
     can_unsubscribe: bool = False
     tracking_url: Callable[[str], str] = lambda domain: ""
     entropy: Callable[[int], bytes] = secrets.token_bytes
+    campaign: int = 0
 
     def return_path(self, sender: Address) -> Address:
         """Return the address that undeliverable mail is reported to."""
@@ -125,6 +127,7 @@ def build(
         is_test=origin.is_test or email.is_test,
         unsubscribe=email.unsubscribe,
         tracking=found.places,
+        campaign=origin.campaign,
     )
 
 

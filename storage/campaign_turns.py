@@ -160,6 +160,7 @@ def take(  # noqa: PLR0913 - what a step is made of
     refusal = next((one for one in answers if isinstance(one, DomainNotAllowed)), None)
     if refusal is not None:
         return Taken(frozenset(), refusal)
+    _note_keys(connection, campaign, made, had)
     repeated = [Skip(one.place, _address(one), "sent_before") for one in made if one.key in had]
     _note_skips(connection, campaign.row, [*skips, *repeated], now)
     connection.execute(
@@ -177,7 +178,7 @@ def _address(made: Made) -> str:
 def _had_before(
     connection: Connection, campaign: CampaignRecord, made: Sequence[Made]
 ) -> frozenset[str]:
-    """Return the keys of those who got a mail with the campaign's send_once_key; note the rest."""
+    """Return the keys of those who got a mail with the campaign's send_once_key."""
     once_key = campaign.plan.once_key
     if not once_key:
         return frozenset()
@@ -190,10 +191,16 @@ def _had_before(
             (campaign.tenant_id, once_key, *some),
         )
         had.update(key for (key,) in rows)
-    new = [(campaign.tenant_id, once_key, key) for key in keys if key not in had]
-    if new:
-        insert(connection, "campaign_keys", ("tenant_id", "once_key", "key"), new)
     return frozenset(had)
+
+
+def _note_keys(
+    connection: Connection, campaign: CampaignRecord, made: Sequence[Made], had: frozenset[str]
+) -> None:
+    once_key = campaign.plan.once_key
+    new = [(campaign.tenant_id, once_key, one.key) for one in made if one.key not in had]
+    if once_key and new:
+        insert(connection, "campaign_keys", ("tenant_id", "once_key", "key"), new)
 
 
 def _note_skips(connection: Connection, row: int, skips: Sequence[Skip], now: datetime) -> None:
