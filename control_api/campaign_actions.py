@@ -19,6 +19,7 @@ from control_api.campaign_letter import CampaignLetter, Material
 from control_api.campaign_payload import read_start, read_test
 from control_api.campaign_work import work_off
 from control_api.campaigns import find, shown, wrong_state
+from control_api.credit_errors import credit_problem
 from control_api.emails import domain_error, domain_problem, policy_of
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, read_json
@@ -34,6 +35,7 @@ from mta.core.submission import Submission
 from storage import campaign_moves, campaign_turns, campaigns
 from storage.campaign_turns import Turn
 from storage.campaigns import CampaignRecord
+from storage.credits import InsufficientCredits
 from storage.database import Connection
 from storage.submissions import AcceptedEmail, accept, may_send_as
 
@@ -71,6 +73,7 @@ async def send_campaign(call: Call) -> Response:
             if not is_allowed(Action.SEND, found.status):
                 return wrong_state(found, "sent")
             refusal = _sender_problem(connection, call, found)
+            refusal = refusal or _reserve(connection, call, found, send_at)
             return refusal or Written(
                 shown(connection, _begin(connection, call, found, ready, send_at))
             )
@@ -99,6 +102,18 @@ def _begin(
         return campaign_moves.schedule(connection, campaign, now=now)
     version = ready.material.template_version
     return campaign_moves.start(connection, campaign, version, now=now)
+
+
+def _reserve(
+    connection: Connection, call: Call, campaign: CampaignRecord, send_at: datetime | None
+) -> Problem | None:
+    """Reserve credits for a campaign that is going to start now, where mail takes any."""
+    now, due = call.services.now(), send_at or campaign.plan.send_at
+    is_free = call.key.access.is_test or not call.services.settings.credits.enabled
+    if is_free or (due is not None and due > now):
+        return None
+    lacking = campaign_moves.reserve(connection, campaign, now=now)
+    return None if lacking is None else credit_problem(lacking)
 
 
 def _sender_problem(connection: Connection, call: Call, campaign: CampaignRecord) -> Problem | None:
@@ -185,6 +200,9 @@ async def test_campaign(call: Call) -> Response:
             if refusal is not None:
                 return refusal
             answers = [accept(connection, one, policy=policy_of(call), now=now) for one in made]
+            for one in answers:
+                if isinstance(one, InsufficientCredits):
+                    raise ApiError(credit_problem(one))  # which undoes the others
             accepted = [one.public_id for one in answers if isinstance(one, AcceptedEmail)]
             emails = [
                 {"id": public_id, "to": str(mailbox.address)}
@@ -193,9 +211,13 @@ async def test_campaign(call: Call) -> Response:
             shown_as = {"object": "campaign_test", "id": ready.campaign.id, "emails": emails}
             return Written(shown_as, frozenset(accepted))
 
-        outcome = await request.run(act)
-    if outcome.written is None:
         spool = call.services.database.spool
+        try:
+            outcome = await request.run(act)
+        except ApiError:  # all of it was undone
+            await asyncio.to_thread(discard, made, spool)
+            raise
+    if outcome.written is None:
         await asyncio.to_thread(discard, made, spool)
     call.services.kick()
     return outcome.response()

@@ -37,9 +37,11 @@ from storage import (
 )
 from storage.campaign_turns import Made, Skip, Taken, Turn, Turns
 from storage.campaigns import CampaignRecord
+from storage.credits import InsufficientCredits
 from storage.database import Connection, Database
 from storage.errors import StorageFull, StorageUnavailable
 from storage.memberships import MemberRecord
+from storage.submissions import DomainNotAllowed
 
 STEP = 250
 """Turns in one transaction."""
@@ -49,6 +51,11 @@ OLD = timedelta(minutes=5)
 """Age from which they do not count: their site is down."""
 SHORT, CHECK, LONG = 0.05, 1.0, 60.0
 """Seconds to wait: for the queue to get shorter, between looks at rates and ends, for news."""
+_REASONS = {
+    DomainNotAllowed: "domain_not_verified",
+    InsufficientCredits: "insufficient_credits",
+}
+"""Why a campaign pauses, for what keeps its mail from being accepted."""
 TROUBLE = 5.0
 """Seconds to wait while storage has trouble."""
 
@@ -141,7 +148,12 @@ class CampaignSender:
         if isinstance(found, FieldError):
             await self._pause(campaign, found.code)
             return LONG
-        await self._database.write(partial(_start, campaign=campaign, found=found, now=self._now()))
+        takes_credits = self._composer.policy.takes_credits
+        await self._database.write(
+            partial(
+                _start, campaign=campaign, found=found, now=self._now(), takes_credits=takes_credits
+            )
+        )
         self._on_events()
         return 0.0
 
@@ -215,7 +227,7 @@ class CampaignSender:
         if unused:
             await asyncio.to_thread(discard, unused, self._database.spool)
         if taken is not None and taken.refusal is not None:
-            await self._pause(campaign, "domain_not_verified")
+            await self._pause(campaign, _REASONS[type(taken.refusal)])
 
     async def _letter(self, campaign: CampaignRecord) -> CampaignLetter | FieldError:
         kept = self._letters.get(campaign.row)
@@ -284,10 +296,19 @@ def _is_current(
 
 
 def _start(
-    connection: Connection, *, campaign: CampaignRecord, found: Material, now: datetime
+    connection: Connection,
+    *,
+    campaign: CampaignRecord,
+    found: Material,
+    now: datetime,
+    takes_credits: bool,
 ) -> None:
     current = campaigns.by_row(connection, campaign.row)
-    if current is not None and current.status is CampaignStatus.SCHEDULED:
+    if current is None or current.status is not CampaignStatus.SCHEDULED:
+        return
+    if takes_credits and campaign_moves.reserve(connection, current, now=now):
+        campaign_moves.pause(connection, current, _REASONS[InsufficientCredits], now=now)
+    else:
         campaign_moves.start(connection, current, found.template_version, now=now)
 
 

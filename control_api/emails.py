@@ -141,15 +141,22 @@ async def submit(
         ApiError: the transaction refused.
         StorageError: what is in the spool stays, because the transaction may have been committed.
     """
-    outcome = await request.run(act)
+    try:
+        outcome = await request.run(act)
+    except ApiError:  # all of it was undone
+        await _discard(call, submissions)
+        raise
     accepted = outcome.written.email_ids if outcome.written else frozenset()
     if accepted:
         faults.reach("after_accept")
         call.services.kick()
-    refused = [one for one in submissions if one.public_id not in accepted and one.message.file]
-    if refused:
-        await asyncio.to_thread(discard, refused, call.services.database.spool)
+    await _discard(call, [one for one in submissions if one.public_id not in accepted])
     return outcome.response()
+
+
+async def _discard(call: Call, refused: Sequence[Submission]) -> None:
+    if any(one.message.file for one in refused):
+        await asyncio.to_thread(discard, refused, call.services.database.spool)
 
 
 async def aside(body: bytes, work: Callable[[], T], *, takes_long: bool = False) -> T:

@@ -15,6 +15,7 @@ from mta.core.contact import Status
 from mta.core.event import EventKind, JsonValue
 from storage import events, memberships
 from storage.campaigns import CampaignRecord, renewed
+from storage.credits import InsufficientCredits, Purse, release_campaign, reserve_campaign
 from storage.database import Connection
 from storage.memberships import MemberFilter
 
@@ -46,6 +47,20 @@ def start(
     )
     _tell(connection, campaign, EventKind.CAMPAIGN_STARTED, {"recipients": total}, now)
     return renewed(connection, campaign.row)
+
+
+def reserve(
+    connection: Connection, campaign: CampaignRecord, *, now: datetime
+) -> InsufficientCredits | None:
+    """Reserve credits for all that a campaign is going to send; or return what is missing.
+
+    For a campaign that is about to start, where mail takes credits; that of tests takes none. They
+    are given back when it ends.
+    """
+    if campaign.is_test:
+        return None
+    purse = Purse(campaign.row, campaign.tenant_id, campaign.id, campaign.plan.name)
+    return reserve_campaign(connection, purse, size(connection, campaign), now=now)
 
 
 def _size(connection: Connection, campaign: CampaignRecord) -> tuple[int, int]:
@@ -135,6 +150,8 @@ def _move(
         " WHERE id = ?",
         (status.value, reason, now_ms, now_ms if status in _ENDED else None, campaign.row),
     )
+    if status in _ENDED:
+        release_campaign(connection, campaign.row, now=now)
     return renewed(connection, campaign.row)
 
 

@@ -19,6 +19,7 @@ from mta.core.event import JsonValue
 from mta.core.submission import Submission
 from storage import campaigns, memberships
 from storage.campaigns import CampaignRecord, Recipient
+from storage.credits import InsufficientCredits, shortage
 from storage.database import Connection
 from storage.memberships import MemberFilter, MemberRecord
 from storage.sql import chunks, insert, marks
@@ -77,7 +78,7 @@ class Taken:
     """
 
     accepted: frozenset[str]
-    refusal: DomainNotAllowed | None = None
+    refusal: DomainNotAllowed | InsufficientCredits | None = None
 
 
 def next_turns(connection: Connection, campaign: CampaignRecord, *, limit: int) -> Turns:
@@ -156,6 +157,10 @@ def take(  # noqa: PLR0913 - what a step is made of
         return None
     had = _had_before(connection, campaign, made)
     wishes = [Wish(one.submission, policy) for one in made if one.key not in had]
+    if policy.takes_credits and not campaign.is_test:
+        lacking = shortage(connection, campaign.tenant_id, campaign.row, len(wishes))
+        if lacking is not None:
+            return Taken(frozenset(), lacking)
     answers = accept_all(connection, wishes, now=now) if wishes else []
     refusal = next((one for one in answers if isinstance(one, DomainNotAllowed)), None)
     if refusal is not None:

@@ -247,6 +247,18 @@ def reserve_campaign(
     return None
 
 
+def shortage(
+    connection: Connection, tenant_id: int, campaign: int, count: int
+) -> InsufficientCredits | None:
+    """Return what is missing for so much more mail of a campaign (row id); None: nothing is."""
+    row = connection.execute(
+        "SELECT held FROM credit_purses WHERE campaign = ?", (campaign,)
+    ).fetchone()
+    needed = max(0, count - (row[0] if row else 0))
+    available = account(connection, tenant_id).available
+    return InsufficientCredits(needed, available) if needed > available else None
+
+
 def release_campaign(connection: Connection, campaign: int, *, now: datetime) -> None:
     """Give back what a campaign (row id) that is over has not used; nothing when it has none."""
     row = connection.execute(

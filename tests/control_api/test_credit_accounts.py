@@ -116,6 +116,16 @@ async def test_a_strict_batch_is_paid_for_as_a_whole(paid: Api) -> None:
     assert await standing(paid) == (4, 4, 0)
 
 
+async def test_large_mails_that_are_refused_leave_no_files(paid: Api) -> None:
+    await give(paid, 1)
+    large = EMAIL | {"text": "x" * 300_000}
+    assert (await paid.client.post("/v1/emails/batch", [large, large])).status == 402
+    assert (await paid.client.post("/v1/emails/batch", [large])).status == 200
+    assert (await paid.client.post("/v1/emails", large)).status == 402
+    spool = paid.settings.server.data_dir / "spool"
+    assert len([path for path in spool.rglob("*") if path.is_file()]) == 1
+
+
 async def test_a_permissive_batch_gets_as_far_as_the_credits_go(paid: Api) -> None:
     await give(paid, 1)
     reply = await paid.client.post(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import smtplib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,4 +121,39 @@ async def test_kill_9_while_sending_leaves_nothing_reserved(tmp_path: Path) -> N
         finally:
             if engine.process is not None and engine.process.returncode is None:
                 await engine.kill()
+    assert_sums_up(engine)
+
+
+async def ok(engine: Engine, method: str, path: str, body: Any = None) -> Any:
+    answer = await engine.call(method, path, body)
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+async def test_a_campaign_pays_for_what_it_delivers(tmp_path: Path) -> None:
+    campaign = {
+        "name": "Spring",
+        "from": "shop@sender.test",
+        "subject": "Spring",
+        "text": "Spring is here",
+        "recipients": [f"p{number}@dest.test" for number in range(60)],
+    }
+    async with Receiver() as receiver:
+        public = paying(receiver).replace("[api]\n", '[api]\npublic_url = "https://m.test"\n', 1)
+        async with running(tmp_path, public) as engine:
+            await give(engine, 70)
+            await ok(engine, "POST", "/v1/suppressions", {"email": "p7@dest.test"})
+            path = f"/v1/campaigns/{(await ok(engine, 'POST', '/v1/campaigns', campaign))['id']}"
+            later = f"/v1/campaigns/{(await ok(engine, 'POST', '/v1/campaigns', campaign))['id']}"
+            async with engine.journal() as until:
+                await ok(engine, "POST", f"{path}/send")
+                await until(kind="campaign_completed")
+                body = await settled(engine)
+                assert (body["balance"], body["available"]) == (11, 11)
+                soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+                await ok(engine, "POST", f"{later}/send", {"send_at": soon})
+                await until(kind="campaign_paused")
+            paused = await ok(engine, "GET", later)
+            assert (paused["status"], paused["pause_reason"]) == ("paused", "insufficient_credits")
+            assert await engine.stop() == 0
     assert_sums_up(engine)
