@@ -1,9 +1,10 @@
 """Contacts in bulk: rows a second into storage, and what a page costs among many.
 
 `python -m benchmarks.contacts [--rows 1000000]`. Rows join an audience in transactions of a
-thousand; pages of contacts and members are then read at the start and in the middle, an address is
-suppressed, and all is compared with the same among a thousand. Prints the figures and writes
-benchmarks/results/*.json. Not here: HTTP and the reading of JSON (api.py).
+thousand; one in fifty opens mail, one in a thousand clicks. Pages of contacts and members are then
+read at the start and in the middle, with each filter, an address is suppressed, and all is compared
+with the same among a thousand. Prints the figures and writes benchmarks/results/*.json. Not here:
+HTTP and the reading of JSON (api.py), files (imports.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -37,11 +39,11 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def joiners(start: int, count: int) -> list[Joiner]:
-    """Return people with a name, two properties, and a tag that one in a hundred has."""
+    """Return people with a name, two properties, and tags that few have, and fewer."""
     found = []
     for number in range(start, start + count):
         email = f"c{number}@d{number % 5000}.example"
-        tags = ("vip",) if number % 100 == 0 else ()
+        tags = ("vip", "rare") if number % 50_000 == 0 else ("vip",) if number % 100 == 0 else ()
         properties = {"city": f"Town {number % 700}", "visits": number % 50}
         contact = NewContact(email, email, f"Name {number}", properties, tags)
         found.append(Joiner(contact, Status.SUBSCRIBED, {"FNAME": f"N{number}"}))
@@ -49,16 +51,35 @@ def joiners(start: int, count: int) -> list[Joiner]:
 
 
 def fill(database: Database, audience: AudienceRecord, rows: int) -> float:
-    """Let so many join; return rows a second."""
+    """Let so many join, as an import does; return rows a second."""
     started = time.monotonic()
     for start in range(0, rows, BATCH):
         some = joiners(start, min(BATCH, rows - start))
 
         def write(connection: Connection, some: list[Joiner] = some) -> None:
-            joining.join(connection, 1, audience, some, now=NOW)
+            joining.join_untold(connection, 1, audience, some, now=NOW)
 
         database.write_now(write)
     return rows / (time.monotonic() - started)
+
+
+def engage(database: Database, rows: int) -> None:
+    """Let one in fifty open mail, and one in a thousand follow a link."""
+    for start in range(0, rows, 50 * BATCH):
+        some = range(start, min(start + 50 * BATCH, rows), 50)
+
+        def write(connection: Connection, some: range = some) -> None:
+            for number in some:
+                for has_clicked in (False, True)[: 1 + (number % 1000 == 0)]:
+                    contacts.note_engagement(
+                        connection,
+                        1,
+                        f"c{number}@d{number % 5000}.example",
+                        has_clicked=has_clicked,
+                        at_ms=ids.milliseconds(NOW),
+                    )
+
+        database.write_now(write)
 
 
 def looks(audience_row: int, rows: int) -> dict[str, Callable[[Connection], object]]:
@@ -67,7 +88,25 @@ def looks(audience_row: int, rows: int) -> dict[str, Callable[[Connection], obje
     vip = ContactFilter(tag="vip")
     subscribed = MemberFilter(Status.SUBSCRIBED)
     last = 2**63 - 1
-    return {
+    filtered = {
+        "tag": MemberFilter(tag="vip"),
+        "rare_tag": MemberFilter(tag="rare"),
+        "opened": MemberFilter(has_opened=True),
+        "not_opened": MemberFilter(has_opened=False),
+        "clicked": MemberFilter(has_clicked=True),
+        "subscribed_tag_opened": MemberFilter(Status.SUBSCRIBED, "vip", has_opened=True),
+    }
+    pages: dict[str, Callable[[Connection], object]] = {
+        f"members_{name}": partial(
+            memberships.members_before,
+            audience_row=audience_row,
+            before_row=rows * 3 // 4,
+            limit=PAGE,
+            filters=wanted,
+        )
+        for name, wanted in filtered.items()
+    }
+    return pages | {
         "contacts_first": lambda db: contacts.list_(db, 1, limit=PAGE),
         "contacts_middle": lambda db: contacts.list_(db, 1, limit=PAGE, after=middle),
         "contacts_tag": lambda db: contacts.list_(db, 1, vip, limit=10, after=middle),
@@ -76,6 +115,10 @@ def looks(audience_row: int, rows: int) -> dict[str, Callable[[Connection], obje
         "members_middle": lambda db: memberships.members_after(
             db, audience_row, rows // 2, PAGE, subscribed
         ),
+        "members_page_1000": lambda db: memberships.members_before(
+            db, audience_row, last, PAGE, skip=min(rows - PAGE, 99_900)
+        ),
+        "audience_counts": lambda db: memberships.count(db, audience_row),
     }
 
 
@@ -96,6 +139,7 @@ def measure(rows: int) -> dict[str, float]:
     ):
         audience = database.write_now(lambda db: audiences.create(db, 1, Identity("News"), now=NOW))
         figures = {"rows_per_second": round(fill(database, audience, rows))}
+        engage(database, rows)
         for name, look in looks(audience.row, rows).items():
             times = []
             for _ in range(LOOKS):

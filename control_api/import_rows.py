@@ -145,7 +145,8 @@ def _csv_rows(
             elif any(cells):
                 yield cast("JsonValue", object_of(cells, layout.targets, numbers))
     finally:
-        text.detach()
+        if not text.closed:  # it would close the file
+            text.detach()
 
 
 def _records(text: io.TextIOWrapper, delimiter: str) -> Iterator[list[str] | FieldError]:

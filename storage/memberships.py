@@ -237,8 +237,7 @@ def _source(audience_row: int, filters: MemberFilter) -> tuple[str, str, str, li
     flags = {"m.has_opened": filters.has_opened, "m.has_clicked": filters.has_clicked}
     for name, wanted in flags.items():
         if wanted is not None:
-            where.append(f"{name} = ?")
-            values.append(wanted)
+            where.append(f"{name} = {int(wanted)}")
     if filters.status is not None:
         where.append("m.status = ?")
         values.append(filters.status.value)

@@ -208,11 +208,9 @@ def test_filters_combine(connection: Connection) -> None:
     for number, (tagged, opened, clicked) in enumerate(product((0, 1), repeat=3)):
         email = f"c{number}@example.net"
         join(connection, news, replace(new(email), tags=("t",) if tagged else ()))
-        for has_clicked, wanted in ((False, opened), (True, clicked)):
+        for is_click, wanted in ((False, opened), (True, clicked)):
             if wanted:
-                contacts.note_engagement(
-                    connection, TENANT, email, has_clicked=has_clicked, at_ms=5
-                )
+                contacts.note_engagement(connection, TENANT, email, has_clicked=is_click, at_ms=5)
     either: tuple[bool | None, ...] = (None, False, True)
     for tag, has_opened, has_clicked in product(("", "t"), either, either):
         wanted_filter = MemberFilter(None, tag, has_opened, has_clicked)
