@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from control_api.body_guard import require_media
+from control_api.dialects.aside import aside
 from control_api.dialects.base import Media, Upload
 from control_api.errors import ApiError, FieldError, invalid
 from control_api.fields import read_json
@@ -64,7 +65,7 @@ async def read_body(request: Request, accepted: Sequence[Media], *, is_loose: bo
     if is_form or Media.JSON not in accepted:
         return await _read_form(request)
     body = await request.body()
-    return Body(read_json(body) if body.strip() else {})
+    return Body(await aside(request, lambda: read_json(body)) if body.strip() else {})
 
 
 def _as_form(request: Request) -> Request:

@@ -68,6 +68,7 @@ class Doors:
         self._entries = {one.name: _entries(one) for one in dialects}
         self._rooted = [one for one in dialects if one.root is not None]
         self._root = [entry for one in self._rooted for entry in self._entries[one.name]]
+        self._exact = {one.operation.path for one in self._root}
         self._heads = _heads(self._root, [f"{one.root}/" for one in self._rooted if one.root])
 
     def find(self, host: str, path: str, method: str) -> Visit | None:
@@ -86,7 +87,9 @@ class Doors:
             return self._visit(dialect, f"/{rest}", method) if dialect else None
         if self._hosts and (dialect := self._hosts.get(_hostname(host))):
             return self._visit(dialect, path, method)
-        return self._at_root(path, method) if path.startswith(self._heads) else None
+        if path in self._exact or path.startswith(self._heads):
+            return self._at_root(path, method)
+        return None
 
     def _visit(self, dialect: Dialect, path: str, method: str) -> Visit:
         candidates, methods = _matching(self._entries[dialect.name], path, method)
@@ -109,8 +112,9 @@ def _entries(dialect: Dialect) -> list[_Entry]:
 
 
 def _heads(entries: Sequence[_Entry], roots: Sequence[str]) -> tuple[str, ...]:
-    """Return few strings with which all paths begin that may be a dialect's at the root."""
-    heads = {*roots, *(one.operation.path.partition("{")[0] for one in entries)}
+    """Return few strings with which all other paths begin that may be a dialect's at the root."""
+    paths = [one.operation.path for one in entries if "{" in one.operation.path]
+    heads = {*roots, *(path.partition("{")[0] for path in paths)}
     return tuple(
         head
         for head in sorted(heads)

@@ -2,7 +2,7 @@
 
 Bodies are forms or JSON; what is wrong with them is told field by field with a 403. Not here: lists
 (emailflow_lists.py), subscribers (emailflow_subscribers.py), imports (emailflow_imports.py),
-campaigns (emailflow_campaigns.py).
+campaigns (emailflow_campaigns.py), automations (emailflow_automations.py).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from config.compat import Compat
 from control_api.dialects import (
+    emailflow_automations,
     emailflow_campaigns,
     emailflow_imports,
     emailflow_lists,
@@ -30,13 +31,11 @@ from control_api.dialects.base import (
 )
 from control_api.dialects.emailflow_shapes import (
     done,
-    id_of,
     refusal,
     render_error,
     required,
     text_of,
     uid_of,
-    wanted_page,
 )
 from mta.core.event import JsonValue
 
@@ -99,32 +98,6 @@ def _login_token(_: Asked) -> Steps:
     return Reply({name: made[name] for name in ("token", "url", "expires_at")})
 
 
-def _automations(asked: Asked) -> Steps:
-    found = yield Ask("GET", "/v1/automations", query=wanted_page(asked.query))
-    return Reply(
-        [
-            {
-                "uid": uid_of(one["id"]),
-                **{name: one[name] for name in ("name", "status", "created_at", "updated_at")},
-            }
-            for one in found.value["data"]
-        ]
-    )
-
-
-def _execute(asked: Asked) -> Steps:
-    params = {"id": id_of("aut", asked.path["uid"])}
-    yield Ask("POST", "/v1/automations/{id}/execute", params, body=to_run(asked.fields))
-    return Reply({"success": True})
-
-
-def to_run(fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return whom an automation is run for, and with what."""
-    email = text_of(fields.get("EMAIL")) or text_of(fields.get("email"))
-    data = {name: value for name, value in fields.items() if name not in ("EMAIL", "email")}
-    return {"email": email, "data": data}
-
-
 def _feedback(kind: str, message: str) -> Act:
     """Return what hands in a report: "bounce" or "complaint"."""
 
@@ -178,14 +151,7 @@ DIALECT = Dialect(
         *emailflow_subscribers.OPERATIONS,
         *emailflow_imports.OPERATIONS,
         *emailflow_campaigns.OPERATIONS,
-        Operation("E-41", "GET", "/api/v1/automations", _automations, "List automations"),
-        Operation(
-            "E-42",
-            "POST",
-            "/api/v1/automations/{uid}/execute",
-            _execute,
-            "Run an automation for a contact",
-        ),
+        *emailflow_automations.OPERATIONS,
         Operation(
             "E-43",
             "POST",

@@ -124,8 +124,8 @@ OPERATIONS = (
         _ALL,
         _create,
         "Make a webhook",
-        f"Events are {', '.join(f'`{name}`' for name in NATIVE_NAMES)}, or `*`. A post is "
-        "`{id, event, createdAt, data}`; see the signature above.",
+        "Events are the native ones with `delivery.` for `email.`, `delivery.sent` for "
+        "`email.delivered`, or `*`.",
     ),
     Operation("F-17", "DELETE", f"{_ALL}/{{id}}", _delete, "Delete a webhook"),
 )

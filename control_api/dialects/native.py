@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Scope
 
+from control_api.dialects.aside import aside
 from control_api.dialects.base import Answer, Ask, Upload
 from control_api.errors import ApiError, FieldError, Problem, invalid, problem_of
 from control_api.idempotency import REPLAYED
@@ -51,7 +52,8 @@ class Native:
         route = self.routes[ask.method, ask.path]
         if problem := self._denial(route):
             return problem
-        call = Call(self._request(ask), self.services, self.caller)
+        body, media = await aside(self.outer, lambda: _body(ask.body))
+        call = Call(self._request(ask, body, media), self.services, self.caller)
         try:
             response = await route.handler(call)
         except (ApiError, HTTPException, StorageError) as error:
@@ -66,8 +68,7 @@ class Native:
             raise LookupError(f"{route.path} needs a key, and a public call has none")
         return self.services.gate.denial(self.outer, self.caller, route.scope)
 
-    def _request(self, ask: Ask) -> Request:
-        body, media = _body(ask.body)
+    def _request(self, ask: Ask, body: bytes, media: str) -> Request:
         passed = {name: self.outer.headers.get(name) for name in _PASSED_ON}
         headers = {name: value for name, value in passed.items() if value is not None}
         if _KEY in headers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from control_api.dialects.aside import aside
 from control_api.dialects.base import Answer, Ask, Asked, Dialect, KeyPlace, Refused, Reply, Steps
 from control_api.dialects.bodies import Body, read_body
 from control_api.dialects.doors import PREFIX, Candidate, Doors, Visit
@@ -118,21 +120,29 @@ class DialectRoute(BaseRoute):
 async def _carry_out(native: Native, chosen: Candidate, asked: Asked) -> Response:
     """Take an operation's steps; return what it replies."""
     steps = chosen.operation.act(asked)
-    try:
-        ask = next(steps)
-        while True:
-            ask = _told(steps, await native.ask(ask))
-    except StopIteration as end:
-        reply: Reply | Response = end.value
-    response = reply if isinstance(reply, Response) else _response(reply)
+    step = await aside(native.outer, partial(_next, steps, None))
+    while isinstance(step, Ask):
+        found = await native.ask(step)
+        step = await aside(native.outer, partial(_next, steps, found))
+    response = step if isinstance(step, Response) else _response(step)
     if native.has_replayed:
         response.headers[REPLAYED] = "true"
     return response
 
 
-def _told(steps: Steps, found: Answer | Problem) -> Ask:
-    """Tell an operation what the native API says; return what it asks next."""
-    return steps.throw(ApiError(found)) if isinstance(found, Problem) else steps.send(found)
+def _next(steps: Steps, found: Answer | Problem | None) -> Ask | Reply | Response:
+    """Tell an operation what the native API says, None at first; return what it asks or replies."""
+    try:
+        match found:
+            case None:
+                return next(steps)
+            case Problem():
+                return steps.throw(ApiError(found))
+            case _:
+                return steps.send(found)
+    except StopIteration as end:
+        reply: Reply | Response = end.value
+        return reply
 
 
 def _response(reply: Reply) -> Response:
