@@ -216,7 +216,7 @@ DIALECT = Dialect(
         "A key that belongs to no user has an empty `email`.",
         "The document shows no errors: they are `{error: {code, message, status}, message}`.",
         "Too few credits are a 403 with the code `insufficient_credits`.",
-        "Posts of webhooks are `{id, event, createdAt, data}`, with the headers of Standard Webhooks.",
+        "Webhook posts are `{id, event, createdAt, data}` with the headers of Standard Webhooks.",
         "`X-Webhook-Signature` is the HMAC-SHA256 of the body in hex; its key is the whole secret.",
         "Clients in networks that [api.limits] exempts are told the limits and not held to them.",
     ),

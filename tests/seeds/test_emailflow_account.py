@@ -123,3 +123,63 @@ async def test_reports_that_cannot_be(flow: EmailFlow, path: str) -> None:
     if path.endswith("feedback"):
         wish = {"message_id": await sent(flow), "type": "boredom"}
         assert_shape(await flow.form("POST", path, 403, **wish), {"type": [str]})
+
+
+async def automation(flow: EmailFlow, audience_id: str, **more: str) -> str:
+    """Make an automation; return its uid."""
+    trigger = {"type": "api", "audience_id": audience_id} if audience_id else {"type": "api"}
+    wish = {"name": "A", "trigger": trigger, "steps": [{"type": "stop"}], "status": "active"}
+    made = await flow.native_ok("POST", "/v1/automations", wish | more)
+    return str(made["id"]).partition("_")[2]
+
+
+async def runs(flow: EmailFlow, uid: str) -> int:
+    return len((await flow.native_ok("GET", f"/v1/automations/aut_{uid}/runs"))["data"])
+
+
+@row("E-41")
+async def test_list_automations(flow: EmailFlow) -> None:
+    uids = [await automation(flow, "") for _ in range(11)]
+    page = await flow.ok("GET", "/automations")
+    assert_shape(page, [{"uid": str, "name": "A", "status": "active", "created_at": str}])
+    assert [one["uid"] for one in page] == uids[:0:-1]
+    assert [one["uid"] for one in await flow.ok("GET", "/automations?page=2")] == uids[:1]
+
+
+@row("E-42")
+async def test_set_an_automation_off_for_one_or_all(flow: EmailFlow) -> None:
+    list_uid = await flow.new_list()
+    for name in ("ant", "bee"):
+        await flow.new_subscriber(list_uid, f"{name}@example.net")
+    await flow.new_subscriber(list_uid, "elk@example.net", status="unsubscribed")
+    uid = await automation(flow, f"aud_{list_uid}")
+    path = f"/automations/{uid}/execute"
+    assert await flow.form("POST", path, EMAIL="ant@example.net", order="7") == {"success": True}
+    [one] = (await flow.native_ok("GET", f"/v1/automations/aut_{uid}/runs"))["data"]
+    assert one["email"] == "ant@example.net"
+    assert await flow.form("POST", path) == {"success": True}  # the first one is under way
+    assert await runs(flow, uid) == 2
+
+
+@row("E-42", "E-47")
+async def test_automations_that_cannot_be_set_off(flow: EmailFlow) -> None:
+    path = f"/automations/{await automation(flow, '')}/execute"
+    told = await flow.form("POST", path, 403)
+    assert told == {"EMAIL": ["The EMAIL field is required."]}
+    assert_shape(await flow.form("POST", path, 403, EMAIL="nobody@example.net"), {"EMAIL": [str]})
+    list_uid = await flow.new_list()
+    await flow.new_subscriber(list_uid, "ant@example.net")
+    paused = await automation(flow, f"aud_{list_uid}", status="paused")
+    refused = await flow.form("POST", f"/automations/{paused}/execute", 403)
+    assert_shape(refused, {"message": str})
+    await flow.form("POST", "/automations/ZZ/execute", 404)
+
+
+@row("E-42")
+async def test_more_people_than_one_request_sets_off(flow: EmailFlow) -> None:
+    list_uid = await flow.new_list()
+    people = [{"EMAIL": f"bee{number}@example.net"} for number in range(501)]
+    await flow.ok("POST", f"/lists/{list_uid}/subscribers/bulk", {"subscribers": people})
+    uid = await automation(flow, f"aud_{list_uid}")
+    assert_shape(await flow.form("POST", f"/automations/{uid}/execute", 403), {"EMAIL": [str]})
+    assert await runs(flow, uid) == 0
