@@ -122,8 +122,7 @@ async def get_audience(call: Call) -> Response:
         found = find(connection, call)
         if found is None:
             return NOT_FOUND
-        counts = memberships.count(connection, found.row)
-        return _shown(connection, found) | {"counts": counts, "total": sum(counts.values())}
+        return _shown(connection, found)
 
     return answer(await call.services.database.read(look))
 
@@ -244,7 +243,7 @@ def _field_json(one: AudienceField) -> dict[str, object]:
 
 
 def _shown(connection: Connection, one: AudienceRecord) -> dict[str, object]:
-    identity = one.identity
+    identity, counts = one.identity, memberships.count(connection, one.row)
     return {
         "object": "audience",
         "id": one.id,
@@ -258,6 +257,8 @@ def _shown(connection: Connection, one: AudienceRecord) -> dict[str, object]:
         "double_opt_in": one.opt_in.is_double,
         "confirmation_template_id": one.opt_in.template_id or None,
         "fields": [_field_json(field) for field in audiences.fields(connection, one.row).values()],
+        "counts": counts,
+        "total": sum(counts.values()),
         "created_at": timestamp(one.created_at),
         "updated_at": timestamp(one.updated_at),
     }

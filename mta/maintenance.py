@@ -35,6 +35,8 @@ INTERVAL = 60.0
 """Seconds between two rounds."""
 STEP = 500
 """Rows of a kind in one transaction."""
+IMPORTS = 2
+"""Imports in one transaction, each with up to ten thousand errors."""
 ORPHAN_AGE = timedelta(hours=1)
 """Age at start-up from which a spool file without a message is garbage: a command that submits
 without the server may be about to commit a younger one."""
@@ -128,7 +130,7 @@ class Maintenance:
     def _forget(self, connection: Connection, now: datetime) -> int:
         """Forget reports, imports, runs and credits, as long after them as events; old failures."""
         count = reports.prune(connection, now - self._keep_events, limit=STEP)
-        count += imports.forget_before(connection, now - self._keep_events, limit=STEP)
+        count += imports.forget_before(connection, now - self._keep_events, limit=IMPORTS)
         count += credit_ledger.fold(connection, now - self._keep_events, limit=STEP)
         count += automation_runs.forget_ended(connection, now - self._keep_events, limit=STEP)
         return count + feedback.forget_failures(connection, now, limit=STEP)

@@ -64,6 +64,8 @@ _SHOWN_AUDIENCE: Mapping[str, Schema] = {
     "confirmation_template_id": or_null(_OPT_IN["confirmation_template_id"]),
     "metadata": _METADATA,
     "fields": array(ref("AudienceField")),
+    "counts": counts("Members by status; what there is none of is absent."),
+    "total": number("All members."),
     "created_at": time(),
     "updated_at": time(),
 }
@@ -265,16 +267,7 @@ SPECS: Mapping[str, Spec] = {
     ),
     "GET /v1/audiences/{id}": Spec(
         _AUDIENCES,
-        answer=body(
-            resource(
-                "audience",
-                {
-                    **_SHOWN_AUDIENCE,
-                    "counts": counts("Members by status; what there is none of is absent."),
-                    "total": number("All members."),
-                },
-            )
-        ),
+        answer=body(ref("Audience")),
     ),
     "PATCH /v1/audiences/{id}": Spec(
         _AUDIENCES,
