@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import click
 from config import bounce_rules
 from mta.cli.environment import Environment
 from mta.cli.options import json_option
-from mta.cli.output import print_json, print_line, print_table
+from mta.cli.output import print_json, print_line, print_note, print_table
 from mta.core.bounce import Verdict
 from mta.core.bounce_rules import Classifier
 from mta.core.diagnostic import Diagnostic
@@ -43,13 +44,14 @@ def command(environment: Environment, rules: Path | None, journal: bool, is_json
 
     With --json one object a line: reply, class, permanent, hard (the address should get no more
     mail), rule, and retry_after in seconds where the reply asks for a time. --journal changes
-    nothing; it counts the past refusals whose class these rules would change.
+    nothing; it counts the past refusals whose class these rules would change. Its rules are those
+    of [bounces] rules where --rules names none.
     """
-    classifier = bounce_rules.load(rules)
     if journal:
-        _show_changes(_changes(environment, classifier), is_json=is_json)
+        classifier = bounce_rules.load(rules or environment.settings.bounces.rules)
+        _show(_dry_run(environment, classifier), is_json=is_json)
     else:
-        _classify(_lines(), classifier, is_json=is_json)
+        _classify(_lines(), bounce_rules.load(rules), is_json=is_json)
 
 
 def _lines() -> Iterator[str]:
@@ -80,22 +82,53 @@ def _fields(reply: str, verdict: Verdict) -> dict[str, JsonValue]:
     }
 
 
-Change = tuple[str, str, str]
-"""Class in the journal, class by these rules, the rule that says so."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of a refusal.
+
+    Attributes:
+        old: its class in the journal.
+        new: its class by these rules.
+        rule: the rule that says so.
+        is_hard: by these rules the address should get no more mail.
+    """
+
+    old: str
+    new: str
+    rule: str
+    is_hard: bool
 
 
-def _changes(environment: Environment, classifier: Classifier) -> dict[Change, tuple[int, str]]:
-    """Return how often each change would happen, with one reply that shows it."""
-    counts: Counter[Change] = Counter()
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What these rules make of the journal.
+
+    Attributes:
+        refusals: how many were read.
+        changes: how often each change would happen, the most frequent first.
+        samples: for each change one reply that shows it.
+    """
+
+    refusals: int
+    changes: Counter[Change]
+    samples: dict[Change, str]
+
+
+def _dry_run(environment: Environment, classifier: Classifier) -> DryRun:
+    refusals = 0
+    changes: Counter[Change] = Counter()
     samples: dict[Change, str] = {}
     for data in _refusals(environment):
+        refusals += 1
         diagnostic = _diagnostic(data)
         verdict = classifier.judge(diagnostic)
-        change = (str(data.get("class", "")), verdict.bounce_class.value, verdict.rule)
-        if change[0] != change[1]:
-            counts[change] += 1
-            samples.setdefault(change, f"{diagnostic.code} {diagnostic.status} {diagnostic.text}")
-    return {change: (count, samples[change]) for change, count in counts.most_common()}
+        old, new = str(data.get("class", "")), verdict.bounce_class.value
+        if old != new:
+            change = Change(old, new, verdict.rule, verdict.is_hard)
+            changes[change] += 1
+            words = (str(diagnostic.code), diagnostic.status, diagnostic.text)
+            samples.setdefault(change, " ".join(filter(None, words)))
+    return DryRun(refusals, changes, samples)
 
 
 def _refusals(environment: Environment) -> Iterator[dict[str, JsonValue]]:
@@ -125,12 +158,33 @@ def _diagnostic(data: dict[str, JsonValue]) -> Diagnostic:
     )
 
 
-def _show_changes(changes: dict[Change, tuple[int, str]], *, is_json: bool) -> None:
+def _show(run: DryRun, *, is_json: bool) -> None:
+    changes = run.changes.most_common()
     if is_json:
-        for (old, new, rule), (count, sample) in changes.items():
-            print_json({"from": old, "to": new, "rule": rule, "events": count, "reply": sample})
+        for change, count in changes:
+            print_json(_change_fields(change, count, run.samples[change]))
         return
-    print_table(
-        ("from", "to", "rule", "events>", "such as"),
-        [(*change, str(count), sample[:100]) for change, (count, sample) in changes.items()],
-    )
+    if changes:
+        print_table(
+            ("was", "becomes", "hard", "rule", "refusals>", "such as"),
+            [_row(change, count, run.samples[change]) for change, count in changes],
+        )
+    read = "1 refusal" if run.refusals == 1 else f"{run.refusals:,} refusals"
+    changed = f"{run.changes.total():,}" if changes else "none"
+    print_note(f"{read} in the journal; these rules change {changed}.")
+
+
+def _row(change: Change, count: int, sample: str) -> tuple[str, ...]:
+    hard = "hard" if change.is_hard else "soft"
+    return change.old, change.new, hard, change.rule or "-", f"{count:,}", sample[:100]
+
+
+def _change_fields(change: Change, count: int, sample: str) -> dict[str, JsonValue]:
+    return {
+        "from": change.old,
+        "to": change.new,
+        "hard": change.is_hard,
+        "rule": change.rule,
+        "events": count,
+        "reply": sample,
+    }

@@ -76,9 +76,22 @@ def test_what_would_change_in_the_journal(mta: CommandLine, tmp_path: Path) -> N
         {
             "from": "policy",
             "to": "rate_limit",
+            "hard": False,
             "rule": "own",
             "events": 2,
             "reply": "550 5.7.1 Go away",
         }
     ]
-    assert "rate_limit  own" in mta("classify", "--journal", "--rules", str(rules)).stdout
+    shown = mta("classify", "--journal", "--rules", str(rules))
+    assert shown.stdout.splitlines() == [
+        "was     becomes     hard  rule  refusals  such as",
+        "policy  rate_limit  soft  own          2  550 5.7.1 Go away",
+    ]
+    assert shown.stderr == "2 refusals in the journal; these rules change 2.\n"
+    # Rules that are in force already need not be named.
+    mta.config.write_text(f'{mta.config.read_text()}[bounces]\nrules = "{rules}"\n')
+    assert mta("classify", "--journal").stdout == shown.stdout
+    rules.write_text(rules.read_text().replace("rate_limit", "policy"))
+    unchanged = mta("classify", "--journal")
+    assert unchanged.stdout == ""
+    assert unchanged.stderr == "2 refusals in the journal; these rules change none.\n"
