@@ -189,16 +189,16 @@ async def keep_rows(database: Database, rows: list[JsonValue], wish: Wish, body:
     Raises:
         StorageError: there is no room.
     """
-    data = b"".join(encode(row) + b"\n" for row in rows)
 
-    def write() -> str:
+    def write() -> tuple[str, int]:
+        data = b"".join(encode(row) + b"\n" for row in rows)
         file = database.spool.begin()
         try:
             file.write(data)
-            return file.commit()
+            return file.commit(), len(data)
         except BaseException:
             file.abort()
             raise
 
-    name = await asyncio.to_thread(write)
-    return Upload(name, len(data), wish, None, hashlib.sha256(body).digest())
+    name, size = await asyncio.to_thread(write)
+    return Upload(name, size, wish, None, hashlib.sha256(body).digest())

@@ -10,7 +10,7 @@ Not here: reading the body (import_upload.py), the work (import_worker.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 from starlette.responses import Response, StreamingResponse
@@ -30,7 +30,7 @@ from mta.core.contact import Status
 from mta.core.event import JsonValue
 from mta.core.suppression_csv import csv_line
 from storage import audiences, import_rows, imports
-from storage.audiences import AudienceRecord
+from storage.audiences import AudienceField, AudienceRecord
 from storage.database import Connection
 from storage.import_rows import RefusedRow, Step
 from storage.imports import ImportRecord, NewImport
@@ -78,21 +78,16 @@ def _flag(fields: Fields, name: str) -> bool:
 
 async def _import_file(call: Call) -> Response:
     database = call.services.database
-    tags = await database.read(lambda db: _tags(db, call))
-    if tags is None:
+    place = await database.read(lambda db: _place(db, call))
+    if place is None:
         raise ApiError(NOT_FOUND)
-    upload = await receive_file(call.request, database, tags)
+    upload = await receive_file(call.request, database, tuple(place[1]))
     try:
         with once(call, upload.digest) as request:
             return await _queue(call, request, upload)
     except ApiError:
         await asyncio.to_thread(database.spool.remove, upload.name)
         raise
-
-
-def _tags(connection: Connection, call: Call) -> tuple[str, ...] | None:
-    audience = find_audience(connection, call)
-    return None if audience is None else tuple(audiences.fields(connection, audience.row))
 
 
 async def _queue(call: Call, request: Once, upload: Upload) -> Response:
@@ -133,11 +128,15 @@ async def _import_now(call: Call, request: Once, rows: list[JsonValue], wish: Wi
     """Import contacts in the transaction that answers the request."""
     now = call.services.now()
 
+    place = await call.services.database.read(lambda db: _place(db, call))
+    if place is None:
+        raise ApiError(NOT_FOUND)
+    audience, known = place
+    step = await asyncio.to_thread(_step, rows, known, _status(wish, audience))
+
     def act(connection: Connection) -> Written | Problem:
-        audience = find_audience(connection, call)
-        if audience is None:
+        if find_audience(connection, call) is None:
             return NOT_FOUND
-        step = _step(connection, audience, rows, _status(wish, audience))
         made = imports.create(connection, call.tenant_id, NewImport(audience, wish.mode), now=now)
         ended = import_rows.apply_at_once(connection, made, audience, step, now=now)
         errors = [
@@ -149,10 +148,15 @@ async def _import_now(call: Call, request: Once, rows: list[JsonValue], wish: Wi
     return told(call, await request.run(act))
 
 
-def _step(
-    connection: Connection, audience: AudienceRecord, rows: list[JsonValue], status: Status
-) -> Step:
-    known = audiences.fields(connection, audience.row)
+def _place(
+    connection: Connection, call: Call
+) -> tuple[AudienceRecord, Mapping[str, AudienceField]] | None:
+    """Return the audience that the path names with its fields; None when there is none."""
+    audience = find_audience(connection, call)
+    return None if audience is None else (audience, audiences.fields(connection, audience.row))
+
+
+def _step(rows: list[JsonValue], known: Mapping[str, AudienceField], status: Status) -> Step:
     judged = [judge(row, known, status, number) for number, row in enumerate(rows, 1)]
     joiners = [one for one in judged if isinstance(one, Joiner)]
     refused = [one for one in judged if isinstance(one, RefusedRow)]
