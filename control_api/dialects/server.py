@@ -7,9 +7,10 @@ dialect's. Which dialect that is, doors.py knows; what it does, the dialect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -33,6 +34,8 @@ from storage.tenants import KeyRecord
 
 _VISIT = "dialect_visit"
 _FIELD = "api_token"
+
+T = TypeVar("T")
 
 
 class Named:
@@ -98,8 +101,8 @@ class DialectRoute(BaseRoute):
     def _asked(self, request: Request, chosen: Candidate, body: Body) -> Asked:
         return Asked(
             path=chosen.params,
-            query=dict(request.query_params),
-            body=body.value,
+            query=_without_key(dict(request.query_params)),
+            body=_without_key(body.value) if isinstance(body.value, dict) else body.value,
             files=body.files,
             headers=request.headers,
             request_id=request.state.request_id,
@@ -163,6 +166,11 @@ async def _key_and_body(
     body = await _body(request, candidates)
     token = body.value.get(_FIELD) if isinstance(body.value, dict) else None
     return (token if isinstance(token, str) else ""), body
+
+
+def _without_key(fields: Mapping[str, T]) -> dict[str, T]:
+    """Return the fields of a query or body without the key that may be among them."""
+    return {name: value for name, value in fields.items() if name != _FIELD}
 
 
 def _key(request: Request, places: set[KeyPlace]) -> str:
