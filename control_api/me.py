@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from control_api import api_keys, users
+from control_api import api_keys, stats, users
 from control_api.routes import Call, Route, json_response, timestamp
 from mta.core.access import ANY_KEY
 from mta.core.quota import Quota
@@ -40,6 +40,7 @@ async def usage(call: Call) -> Response:
         return quota, quotas.usage(connection, tenant_id, quota, now)
 
     quota, used = await services.database.read(look)
+    month = stats.this_month(call)
     return json_response(
         {
             "object": "usage",
@@ -50,6 +51,10 @@ async def usage(call: Call) -> Response:
                 "per_hour": quota.per_hour,
                 "per_day": quota.per_day,
                 "windows": [_window(one) for one in used],
+            },
+            "month": {
+                "since": timestamp(month.since),
+                "counts": await stats.month_counts(call),
             },
         }
     )

@@ -16,7 +16,8 @@ from control_api import filters
 from control_api.fields import Fields
 from control_api.routes import Call, Route, json_response, timestamp
 from mta.core.event import EventKind
-from storage import stats
+from storage import account_totals, stats
+from storage.account_totals import AccountTotals
 from storage.database import Connection
 from storage.stats import Group, Scope, Total
 
@@ -52,23 +53,65 @@ async def totals(call: Call) -> Response:
     scope = _scope(call, fields)
     filters.finish(fields)
     await stats.catch_up(call.services.database)
-    kinds = [kind.value for kind in METRICS.values()]
-    found = await call.services.database.read(lambda db: stats.totals(db, scope, kinds))
+    month = this_month(call)
+
+    def look(connection: Connection) -> tuple[list[Total], list[Total], AccountTotals]:
+        account = account_totals.read(connection, scope.tenant_id)
+        return _totals(connection, scope), _totals(connection, month), account
+
+    found, in_month, account = await call.services.database.read(look)
     return json_response(
         {
             "object": "stats",
             "since": timestamp(scope.since),
             "until": timestamp(scope.until),
             **_summed(found),
+            "account": _account(account, counts(in_month)),
         }
     )
 
 
-def _summed(found: Sequence[Total]) -> dict[str, object]:
-    counts = {
+def this_month(call: Call) -> Scope:
+    """Return what means all that happened to the caller's mail in this month of UTC."""
+    now = call.services.now().astimezone(UTC)
+    since = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return Scope(call.tenant_id, since, _next_hour(now))
+
+
+async def month_counts(call: Call) -> Mapping[str, int]:
+    """Return the caller's counts of this month by metric."""
+    month = this_month(call)
+    await stats.catch_up(call.services.database)
+    return counts(await call.services.database.read(lambda db: _totals(db, month)))
+
+
+def _totals(connection: Connection, scope: Scope) -> list[Total]:
+    return stats.totals(connection, scope, [kind.value for kind in METRICS.values()])
+
+
+def _account(account: AccountTotals, month: Mapping[str, int]) -> dict[str, object]:
+    return {
+        "contacts": account.contacts,
+        "campaigns": {
+            "total": account.campaigns,
+            "sending": account.sending,
+            "completed": account.completed,
+        },
+        "emails_this_month": month["accepted"] + month["scheduled"],
+        "domains": account.domains,
+    }
+
+
+def counts(found: Sequence[Total]) -> dict[str, int]:
+    """Return how many there are of each metric."""
+    return {
         name: sum(one.count for one in found if one.kind == kind.value)
         for name, kind in METRICS.items()
     }
+
+
+def _summed(found: Sequence[Total]) -> dict[str, object]:
+    summed = counts(found)
     classes = {
         name: {
             one.bounce_class or "unknown": one.count
@@ -77,15 +120,15 @@ def _summed(found: Sequence[Total]) -> dict[str, object]:
         }
         for name in _FAILURES
     }
-    failed = counts["bounced"] + counts["expired"]
-    settled = counts["delivered"] + failed
+    failed = summed["bounced"] + summed["expired"]
+    settled = summed["delivered"] + failed
     return {
-        "counts": counts,
+        "counts": summed,
         "classes": classes,
         "rates": {
-            "delivered": _rate(counts["delivered"], settled),
-            "bounced": _rate(failed + counts["reported"], settled),
-            "complained": _rate(counts["complained"], counts["delivered"]),
+            "delivered": _rate(summed["delivered"], settled),
+            "bounced": _rate(failed + summed["reported"], settled),
+            "complained": _rate(summed["complained"], summed["delivered"]),
         },
     }
 
@@ -180,7 +223,10 @@ def _question(call: Call, fields: Fields) -> _Question:
     scope = _scope(call, fields, timedelta(days=1) if hours == 1 else timedelta(days=30))
     if (scope.until - scope.since) / timedelta(hours=hours) > MAX_SPANS:
         fields.fail("since", "too_many", f"At most {MAX_SPANS} points are given.")
-    return _Question(scope, metric, hours, groups.get(group), _top(fields))
+    by = groups.get(group)
+    if by is not None and not stats.may_group(scope, by):
+        fields.fail("group_by", "conflict", "What is asked for is not counted by such groups.")
+    return _Question(scope, metric, hours, by, _top(fields))
 
 
 def _scope(call: Call, fields: Fields, default: timedelta = timedelta(days=30)) -> Scope:
@@ -189,9 +235,10 @@ def _scope(call: Call, fields: Fields, default: timedelta = timedelta(days=30)) 
     if since > until:
         fields.fail("since", "invalid_time", "Expected a time before until.")
     domain, tag = filters.domain(fields, "domain"), filters.tag(fields)
-    if domain and tag:
-        fields.fail("tag", "conflict", "Give domain or tag, not both.")
-    return Scope(call.tenant_id, since, until, domain, tag)
+    campaign = fields.text("campaign_id", filters.MAX_TEXT)
+    if sum(map(bool, (domain, tag, campaign))) > 1:
+        fields.fail("tag", "conflict", "Give one of domain, tag and campaign_id.")
+    return Scope(call.tenant_id, since, until, domain, tag, campaign)
 
 
 def _within(fields: Fields, name: str) -> datetime | None:

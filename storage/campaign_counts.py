@@ -59,7 +59,7 @@ WHERE e.seq > ? AND e.seq <= ? AND e.kind IN ({", ".join(f"'{kind}'" for kind in
 
 def tally(connection: Connection, start: int, end: int) -> CampaignTally:
     """Return what the events after `start` up to `end` (seqs) add."""
-    if connection.execute("SELECT 1 FROM campaigns LIMIT 1").fetchone() is None:
+    if connection.execute("SELECT 1 FROM campaigns WHERE id > 0 LIMIT 1").fetchone() is None:
         return NOTHING
     return CampaignTally(
         connection.execute(_COUNTS, (start, end)).fetchall(),

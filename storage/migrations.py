@@ -23,6 +23,7 @@ from storage import (
     schema_contacts,
     schema_domains,
     schema_emails,
+    schema_figures,
     schema_queue_changes,
     schema_references,
     schema_reports,
@@ -67,6 +68,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "credits": schema_accounts.CREDITS,
     "channels": schema_channels.CHANNELS,
     "queue_changes": schema_queue_changes.QUEUE_CHANGES,
+    "figures": schema_figures.FIGURES,
 }
 """Name -> statements, in the order they are applied."""
 

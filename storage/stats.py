@@ -37,7 +37,8 @@ class Tallied:
     Attributes:
         by_domain: tenant, kind, hour, domain, host, class, count.
         by_tag: tenant, kind, hour, name, value, class, count.
-        by_sender: tenant, kind, hour, sender domain, count.
+        by_sender: tenant, kind, hour, sender domain, campaign or None, when that was made (ms) or
+            None, class, count.
         campaigns: what they add to campaigns.
     """
 
@@ -45,7 +46,7 @@ class Tallied:
     end: int
     by_domain: Sequence[tuple[int, str, int, str, str, str, int]]
     by_tag: Sequence[tuple[int, str, int, str, str, str, int]]
-    by_sender: Sequence[tuple[int, str, int, str, int]] = ()
+    by_sender: Sequence[tuple[int, str, int, str, int | None, int | None, str, int]] = ()
     campaigns: CampaignTally = NOTHING
 
 
@@ -83,10 +84,11 @@ GROUP BY 1, 2, 3, 4, 5, 6
 
 
 _BY_SENDER = f"""
-SELECT e.tenant_id, e.kind, e.at / {HOUR_MS}, m.sender_domain, COUNT(*)
-FROM events e JOIN messages m ON m.id = e.message_id
-WHERE e.seq > ? AND e.seq <= ? AND m.sender_domain <> ''
-GROUP BY 1, 2, 3, 4
+SELECT e.tenant_id, e.kind, e.at / {HOUR_MS}, m.sender_domain, m.campaign, c.created_at,
+    COALESCE(json_extract(e.data, '$.class'), ''), COUNT(*)
+FROM events e JOIN messages m ON m.id = e.message_id LEFT JOIN campaigns c ON c.id = m.campaign
+WHERE e.seq > ? AND e.seq <= ?
+GROUP BY 1, 2, 3, 4, 5, 7
 """
 
 
@@ -110,6 +112,8 @@ _ADD_BY_HOUR = _ADD.format("stats_by_hour", "?, ?, ?, ?, ?")
 _ADD_BY_DOMAIN = _ADD.format("stats_by_domain", "?, ?, ?, ?, ?, ?, ?")
 _ADD_BY_TAG = _ADD.format("stats_by_tag", "?, ?, ?, ?, ?, ?, ?")
 _ADD_BY_SENDER = _ADD.format("stats_by_sender", "?, ?, ?, ?, ?")
+_ADD_BY_CAMPAIGN = _ADD.format("stats_by_campaign", "?, ?, ?, ?, ?, ?")
+_ADD_BY_PROVIDER = _ADD.format("stats_by_provider", "?, ?, ?, ?, ?, ?")
 _ADD_TO_TOTALS = _ADD.format("stats_totals", "?, ?, ?, ?")
 
 
@@ -118,14 +122,19 @@ def record(connection: Connection, tallied: Tallied) -> None:
     if _mark(connection) != tallied.start:
         return
     by_hour: Counter[tuple[int, str, int, str]] = Counter()
+    by_provider: Counter[tuple[int, str, int, str, str]] = Counter()
     totals: Counter[tuple[str, str, str]] = Counter()
     for tenant_id, kind, hour, _, host, bounce_class, count in tallied.by_domain:
+        provider = provider_of(host)
         by_hour[tenant_id, kind, hour, bounce_class] += count
-        totals[kind, bounce_class, provider_of(host)] += count
+        totals[kind, bounce_class, provider] += count
+        if provider:
+            by_provider[tenant_id, kind, hour, provider, bounce_class] += count
     connection.executemany(_ADD_BY_HOUR, [(*key, count) for key, count in by_hour.items()])
     connection.executemany(_ADD_BY_DOMAIN, tallied.by_domain)
     connection.executemany(_ADD_BY_TAG, tallied.by_tag)
-    connection.executemany(_ADD_BY_SENDER, tallied.by_sender)
+    connection.executemany(_ADD_BY_PROVIDER, [(*key, count) for key, count in by_provider.items()])
+    _record_by_sender(connection, tallied)
     connection.executemany(_ADD_TO_TOTALS, [(*key, count) for key, count in totals.items()])
     campaign_counts.record(connection, tallied.campaigns)
     connection.execute(
@@ -133,6 +142,20 @@ def record(connection: Connection, tallied: Tallied) -> None:
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (_MARK, tallied.end),
     )
+
+
+def _record_by_sender(connection: Connection, tallied: Tallied) -> None:
+    """Add to the counters of sender domains and of campaigns that are still there."""
+    senders: Counter[tuple[int, str, int, str]] = Counter()
+    campaigns: Counter[tuple[int, str, int, str, str]] = Counter()
+    for tenant_id, kind, hour, sender, campaign, made_at, bounce_class, count in tallied.by_sender:
+        if sender:
+            senders[tenant_id, kind, hour, sender] += count
+        if campaign is not None and made_at is not None:
+            name = ids.numbered_id("cmp", made_at, campaign)
+            campaigns[tenant_id, kind, hour, name, bounce_class] += count
+    connection.executemany(_ADD_BY_SENDER, [(*key, count) for key, count in senders.items()])
+    connection.executemany(_ADD_BY_CAMPAIGN, [(*key, count) for key, count in campaigns.items()])
 
 
 def _mark(connection: Connection) -> int:
@@ -147,6 +170,8 @@ class Group(enum.Enum):
     DOMAIN = "domain"
     TAG = "tag"
     MX = "mx"
+    CAMPAIGN = "campaign"
+    PROVIDER = "provider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +181,8 @@ class Scope:
     Attributes:
         since, until: at or after, and before (aware); whole hours are counted.
         domain: to this recipient domain, A-label; "" is all.
-        tag: of messages with this tag, (name, value); None is all. Not together with domain.
+        tag: of messages with this tag, (name, value); None is all.
+        campaign: of a campaign, "cmp_..."; "" is all. Of domain, tag and campaign one at most.
     """
 
     tenant_id: int
@@ -164,6 +190,7 @@ class Scope:
     until: datetime
     domain: str = ""
     tag: tuple[str, str] | None = None
+    campaign: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +227,15 @@ _GROUPS = {
     Group.DOMAIN: ("stats_by_domain", "domain"),
     Group.MX: ("stats_by_domain", "host"),
     Group.TAG: ("stats_by_tag", "name || '=' || value"),
+    Group.CAMPAIGN: ("stats_by_campaign", "campaign"),
+    Group.PROVIDER: ("stats_by_provider", "provider"),
 }
+
+
+def may_group(scope: Scope, group: Group) -> bool:
+    """Tell whether what a scope means is counted by such groups."""
+    is_wide = not (scope.domain or scope.tag or scope.campaign)
+    return is_wide or _GROUPS[group][0] == _source(scope)[0]
 
 
 def top(
@@ -257,6 +292,8 @@ _KEYS = {
     "stats_by_domain": "tenant_id, kind, hour, domain, host, class",
     "stats_by_tag": "tenant_id, kind, hour, name, value, class",
     "stats_by_sender": "tenant_id, domain, kind, hour",
+    "stats_by_campaign": "tenant_id, kind, hour, campaign, class",
+    "stats_by_provider": "tenant_id, kind, hour, provider, class",
 }
 
 
@@ -286,6 +323,10 @@ def _source(scope: Scope, table: str = "") -> tuple[str, str, list[object]]:
         table = table or "stats_by_tag"
         where += " AND name = ? AND value = ?"
         values += scope.tag
+    if scope.campaign:
+        table = table or "stats_by_campaign"
+        where += " AND campaign = ?"
+        values.append(scope.campaign)
     return table or "stats_by_hour", where, values
 
 

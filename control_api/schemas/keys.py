@@ -24,6 +24,7 @@ from control_api.schemas.base import (
     time,
     wish,
 )
+from control_api.schemas.stats import METRICS
 from mta.core.access import SCOPES
 from mta.core.quota import Span
 
@@ -175,6 +176,12 @@ SPECS: Mapping[str, Spec] = {
                                     }
                                 )
                             ),
+                        }
+                    ),
+                    "month": given(
+                        {
+                            "since": time("The beginning of this month, UTC."),
+                            "counts": given({name: number(minimum=0) for name in METRICS}),
                         }
                     ),
                 },

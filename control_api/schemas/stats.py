@@ -45,10 +45,11 @@ METRICS = (
     "opened",
     "clicked",
 )
-GROUPS = ("domain", "tag", "mx")
+GROUPS = ("domain", "tag", "mx", "campaign", "provider")
 _GRANULARITY = one_of(["hour", "day"])
 _RATE: Schema = {"type": ["number", "null"], "minimum": 0}
-_SCOPE = (SINCE, UNTIL, DOMAIN, TAG, TAG_VALUE)
+_CAMPAIGN = query("campaign_id", "Only of this campaign.")
+_SCOPE = (SINCE, UNTIL, DOMAIN, TAG, TAG_VALUE, _CAMPAIGN)
 _BY_CLASS = counts(f"By class of failure: {', '.join(one.value for one in BounceClass)}.")
 COMPONENTS: Mapping[str, Schema] = {
     "LoggedRequest": resource(
@@ -101,6 +102,23 @@ SPECS: Mapping[str, Spec] = {
                             "complained": {**_RATE, "description": "Of what was delivered."},
                         }
                     ),
+                    "account": given(
+                        {
+                            "contacts": number(minimum=0),
+                            "campaigns": given(
+                                {
+                                    "total": number(minimum=0),
+                                    "sending": number(minimum=0),
+                                    "completed": number(minimum=0),
+                                }
+                            ),
+                            "emails_this_month": number(
+                                "Recipients accepted or scheduled since the month began (UTC).",
+                                minimum=0,
+                            ),
+                            "domains": number(minimum=0),
+                        }
+                    ),
                 },
             )
         ),
@@ -111,7 +129,12 @@ SPECS: Mapping[str, Spec] = {
         parameters=(
             query("metric", "`delivered` unless given.", one_of(METRICS)),
             query("granularity", "`hour` unless given.", _GRANULARITY),
-            query("group_by", "A series for each of these.", one_of(GROUPS)),
+            query(
+                "group_by",
+                "A series for each of these; together with domain only `domain` or `mx`, with tag"
+                " only `tag`, with campaign_id only `campaign`.",
+                one_of(GROUPS),
+            ),
             query("limit", "Groups; 10 unless given.", number(minimum=1, maximum=50)),
             *_SCOPE,
         ),

@@ -20,6 +20,9 @@ async def test_who_a_key_is(api: Api) -> None:
 async def test_usage_without_limits(api: Api) -> None:
     table = replace(api.settings.api, limits=ApiLimits(requests=()))
     body = (await api.with_settings(api=table).client.get("/v1/usage")).json
+    month = body.pop("month")
+    assert month["since"] == "2026-03-01T00:00:00.000Z"
+    assert set(month["counts"].values()) == {0}
     assert body == {
         "object": "usage",
         "requests": [],
@@ -38,6 +41,7 @@ async def test_usage_tells_what_is_left(api: Api) -> None:
     body = (await client.get("/v1/usage")).json
     [rate] = body["requests"]
     assert (rate["policy"], rate["limit"], rate["remaining"]) == ("10/m", 10, 6)
+    assert body["month"]["counts"]["accepted"] == 3
     assert body["quota"]["per_hour"] == 2
     [window] = body["quota"]["windows"]
     assert window == {

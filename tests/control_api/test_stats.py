@@ -6,8 +6,17 @@ from typing import Any
 
 import pytest
 
+from mta.core import ids
 from tests.control_api.conftest import EMAIL, Api
 from tests.storage import builders
+
+DRAFT = {
+    "name": "Spring",
+    "from": "a@sender.example",
+    "subject": "Spring",
+    "text": "Hi",
+    "recipients": ["a@one.test"],
+}
 
 
 async def fill(api: Api) -> None:
@@ -144,3 +153,82 @@ class TestSeries:
             reply = await api.client.get(f"/v1/stats/timeseries?{query}")
             assert reply.status in (200, 422)
             assert (await api.client.get(f"/v1/stats?{query}")).status in (200, 422)
+
+
+class TestAccount:
+    async def test_totals_of_everything(self, api: Api) -> None:
+        await fill(api)
+        await api.client.post("/v1/emails", EMAIL | {"send_at": "in 2 hours"})
+        for name in ("ant", "bee", "elk"):
+            await api.client.post("/v1/contacts", {"email": f"{name}@one.test"})
+        await api.client.delete("/v1/contacts/elk@one.test")
+        draft = {
+            "name": "x",
+            "from": "a@sender.example",
+            "subject": "x",
+            "recipients": ["a@b.test"],
+        }
+        assert (await api.client.post("/v1/campaigns", draft)).status == 200
+        account = (await api.client.get("/v1/stats")).json["account"]
+        assert account == {
+            "contacts": 2,
+            "campaigns": {"total": 1, "sending": 0, "completed": 0},
+            "emails_this_month": 4,
+            "domains": 0,
+        }
+        other = api.client_with(api.new_key(tenant_id=2))
+        theirs = (await other.get("/v1/stats")).json["account"]
+        assert (theirs["contacts"], theirs["campaigns"]["total"]) == (0, 0)
+
+    async def test_the_month_begins_anew(self, api: Api) -> None:
+        await fill(api)
+        api.clock.advance(days=31)
+        assert (await api.client.get("/v1/stats")).json["account"]["emails_this_month"] == 0
+        month = (await api.client.get("/v1/usage")).json["month"]
+        assert (month["since"], month["counts"]["accepted"]) == ("2026-04-01T00:00:00.000Z", 0)
+
+
+class TestOtherGroups:
+    async def test_by_provider(self, api: Api) -> None:
+        await fill(api)
+        path = "/v1/stats/timeseries?metric=delivered&group_by=provider"
+        [series] = (await api.client.get(path)).json["series"]
+        assert (series["group"], series["total"]) == ("other", 2)
+
+    async def test_by_campaign(self, api: Api) -> None:
+        made = await api.client.post("/v1/campaigns", DRAFT)
+        campaign = ids.number_of(made.json["id"], "cmp")
+
+        def mail(connection: Any) -> None:
+            at = api.clock.now
+            builders.accept(connection, "a@one.test", at=at, campaign=campaign)
+            builders.accept(connection, "b@one.test", at=at)
+            builders.settle_all(connection, builders.claim(connection, "one.test", at=at))
+
+        api.database.write_now(mail)
+        path = "/v1/stats/timeseries?metric=delivered&group_by=campaign"
+        [series] = (await api.client.get(path)).json["series"]
+        assert series["group"] == made.json["id"]
+        assert series["total"] == 1
+        for query in (f"campaign_id={series['group']}", "campaign_id=cmp_x"):
+            found = (await api.client.get(f"/v1/stats?{query}")).json["counts"]["delivered"]
+            assert found == (query != "campaign_id=cmp_x")
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "domain=a.test&campaign_id=cmp_1",
+            "tag=x&campaign_id=cmp_1",
+            "group_by=tag&domain=a.test",
+            "group_by=provider&domain=a.test",
+            "group_by=provider&tag=x",
+            "group_by=domain&campaign_id=cmp_1",
+            "group_by=what",
+        ],
+    )
+    async def test_what_is_not_counted_together(self, api: Api, query: str) -> None:
+        assert (await api.client.get(f"/v1/stats/timeseries?{query}")).status == 422
+
+    @pytest.mark.parametrize("query", ["group_by=mx&domain=a.test", "group_by=tag&tag=x"])
+    async def test_what_is(self, api: Api, query: str) -> None:
+        assert (await api.client.get(f"/v1/stats/timeseries?{query}")).status == 200

@@ -27,6 +27,7 @@ TABLES = {
     *("templates", "template_versions"),
     *("membership_counts", "member_tags", "confirmations", "imports", "import_errors"),
     *("users", "user_tokens"),
+    *("stats_by_campaign", "stats_by_provider", "contact_counts"),
     *("credit_accounts", "credit_transactions", "credit_holds", "credit_purses"),
     *("channel_items", "queue_changes"),
     *("automations", "automation_versions", "automation_runs", "automation_steps"),
