@@ -119,13 +119,13 @@ class CampaignSender:
             self._on_accepted()
         while True:
             self._news.clear()
-            wait = await self._round()
+            wait = await self.advance()
             if wait:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._news.wait()
 
-    async def _round(self) -> float:
+    async def advance(self) -> float:
         """Let each campaign take a step; return how long to wait then, in seconds."""
         wait = LONG
         at_work = await self._database.read(campaigns.at_work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mta.core.disposition import Delivered, Why
 from mta.core.envelope import Priority
@@ -51,6 +51,32 @@ def test_urgent_mail_overtakes_bulk_that_is_ready() -> None:
                 "bulk3@a.test",
                 "bulk4@a.test",
             ]
+
+    virtual_time.run(story())
+
+
+def test_mail_of_a_campaign_that_is_ready_can_be_called_back() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        rig.site("a.test").answer = slowly(1)
+        give_back = rig.store.give_back
+
+        async def hold(entry_ids: Sequence[int], due_at: datetime, why: Why) -> None:
+            await give_back(entry_ids, due_at, why)
+            for number in entry_ids:
+                rig.store.rows[number].state = "held"
+
+        rig.store.give_back = hold
+        async with running(rig):
+            for number in range(3):
+                rig.add(f"news{number}@a.test", priority=Priority.BULK, campaign=7)
+            rig.add("other@a.test", priority=Priority.BULK)
+            await asyncio.sleep(0.5)
+            await rig.dispatcher.recall({7})
+            await asyncio.sleep(10)
+            assert rig.site("a.test").recipients == ["news0@a.test", "other@a.test"]
+            assert rig.store.states() == {"delivered": 2, "held": 2}
+            assert rig.dispatcher.explain("a.test").entries == 0
 
     virtual_time.run(story())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from mta.core.envelope import Priority
@@ -87,3 +88,14 @@ def test_the_oldest_delivery_counts_whatever_its_priority() -> None:
     queue.put(message(1), entries("a", priority=BULK), NOW)
     queue.put(message(2), entries("b"), NOW + timedelta(seconds=1))
     assert queue.oldest_at == NOW
+
+
+def test_mail_of_campaigns_is_withdrawn_and_the_rest_stays_in_order() -> None:
+    queue = ReadyQueue(100)
+    for number, campaign in enumerate((7, None, 7, 8), 1):
+        one = replace(message(number), campaign=campaign)
+        queue.put(one, entries(f"a{number}", priority=BULK), NOW)
+    withdrawn = queue.withdraw({7, 9})
+    assert [one.message.id for one in withdrawn] == [1, 3]
+    queue.put(replace(message(1), campaign=7), entries("again"), NOW)
+    assert taken(queue) == ["again", "a2", "a4"]

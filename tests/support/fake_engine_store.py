@@ -69,6 +69,7 @@ class FakeEngineStore:
         due_at: datetime | None = None,
         priority: Priority = Priority.TRANSACTIONAL,
         body: bytes = b"Hello\r\n",
+        campaign: int | None = None,
     ) -> QueuedMessage:
         self._messages += 1
         data = HEADER + body
@@ -83,6 +84,7 @@ class FakeEngineStore:
             header_8bit=False,
             sender_domain="sender.test",
             queued_at=now,
+            campaign=campaign,
         )
         for recipient in recipients:
             number = len(self.rows) + 1
