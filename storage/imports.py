@@ -21,7 +21,7 @@ from storage.database import Connection
 OPEN = ("queued", "running")
 STATUSES = (*OPEN, "completed", "failed", "canceled")
 _OF = (
-    "id, tenant_id, audience_id, audience_name, status, mode, layout, file, size, position,"
+    "id, tenant_id, audience_id, audience, status, mode, layout, file, size, position,"
     " received, inserted, updated, skipped, failed, problem, created_at, started_at, completed_at"
 )
 
@@ -95,7 +95,7 @@ def create(
 ) -> ImportRecord:
     """Make an import that waits for its turn."""
     row = connection.execute(
-        "INSERT INTO imports (tenant_id, audience_id, audience_name, status, mode, layout, file,"
+        "INSERT INTO imports (tenant_id, audience_id, audience, status, mode, layout, file,"
         " size, position, received, inserted, updated, skipped, failed, problem, created_at)"
         f" VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, '', ?) RETURNING {_OF}",
         (

@@ -168,7 +168,7 @@ CREATE TABLE imports (
     id INTEGER PRIMARY KEY AUTOINCREMENT, -- part of "imp_..." ids
     tenant_id INTEGER NOT NULL REFERENCES tenants (id),
     audience_id INTEGER NOT NULL, -- audiences.id, which may be gone
-    audience_name TEXT NOT NULL, -- "aud_..." of it
+    audience TEXT NOT NULL, -- "aud_..." of it
     status TEXT NOT NULL,        -- queued running completed failed canceled
     mode TEXT NOT NULL,          -- what becomes of known members: "skip" or "overwrite"
     layout TEXT NOT NULL,        -- JSON of how the file is read; '' when there was none

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from control_api.audiences import FIELD_TYPES
 from control_api.schemas import contacts as schemas
 from mta.core.access import Access
 from mta.core.contact import STATUSES
+from mta.core.ids import milliseconds
+from storage import contacts
 from tests.control_api.conftest import Api
 from tests.support.asgi import Reply
 
@@ -287,3 +290,49 @@ def test_words_of_the_documentation_are_those_of_the_code() -> None:
     assert schemas.STATUSES == STATUSES
     assert schemas.FIELD_TYPES == FIELD_TYPES
     assert contact_payload.MAX_TAGS == 50
+
+
+class TestFilters:
+    async def test_members_by_what_they_did(self, api: Api) -> None:
+        path = await audience(api)
+        await ok(
+            api.client.post(f"{path}/contacts", {"contacts": [{"email": ANT}, {"email": BEE}]})
+        )
+        for has_clicked in (False, True):
+            api.database.write_now(
+                partial(
+                    contacts.note_engagement,
+                    tenant_id=1,
+                    key=ANT,
+                    has_clicked=has_clicked,
+                    at_ms=milliseconds(api.clock.now),
+                )
+            )
+        for query, expected in (
+            ("opened=true", [ANT]),
+            ("opened=false", [BEE]),
+            ("clicked=true&opened=true&status=subscribed", [ANT]),
+            ("clicked=true&opened=false", []),
+            ("clicked=false", [BEE]),
+        ):
+            found = await ok(api.client.get(f"{path}/contacts?include=total&{query}"))
+            assert [one["email"] for one in found["data"]] == expected, query
+            assert found["total"] == len(expected)
+        one = await ok(api.client.get(f"{CONTACTS}/{ANT}"))
+        assert one["last_opened_at"] == one["last_clicked_at"] == "2026-03-01T12:00:00.000Z"
+        for query in ("opened=yes", "clicked=1", "opened=true&opened=false", "has_opened=true"):
+            reply = await api.client.get(f"{path}/contacts?{query}")
+            assert reply.status == (200 if query.count("opened=") == 2 else 422), query
+
+    @pytest.mark.parametrize("word", ["lists", "segments"])
+    async def test_audiences_have_other_names(self, api: Api, word: str) -> None:
+        made = await ok(api.client.post(f"/v1/{word}", {"name": "News"}))
+        path = f"/v1/{word}/{made['id']}"
+        await ok(api.client.post(f"{path}/contacts", {"email": ANT}))
+        await ok(api.client.post(f"{path}/contacts/{ANT}/unsubscribe"))
+        assert (await ok(api.client.get(path)))["counts"] == {"unsubscribed": 1}
+        assert (await ok(api.client.get(f"{AUDIENCES}/{made['id']}")))["total"] == 1
+        reply = await api.client.request("PUT", path)
+        assert reply.status == 405
+        assert set(reply.headers["allow"].split(", ")) == {"DELETE", "GET", "HEAD", "PATCH"}
+        assert (await api.client.get(f"/v1/{word}x")).status == 404

@@ -417,6 +417,21 @@ class TestFiles:
         assert reply.status == 413
 
 
+async def test_an_upload_that_breaks_off_leaves_nothing(api: Api) -> None:
+    path = await audience(api)
+    body = form(b"email\n" + b"ant@example.net\n" * 1000, {})
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield body[:5000]
+        raise ConnectionResetError
+
+    media = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    reply = await api.client.request("POST", f"{path}/imports", body=pieces(), headers=media)
+    assert reply.status == 500
+    assert spooled(api) == []
+    assert api.count("imports") == 0
+
+
 class TestLists:
     async def test_by_audience_and_page(self, api: Api) -> None:
         one, other = await audience(api), await audience(api)

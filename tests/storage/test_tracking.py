@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from storage import events, retention, tracking
+from storage import contacts, events, joining, retention, tracking
+from storage.contacts import NewContact
 from storage.database import Connection, Database
 from storage.tracking import CountedHit, Engagement
 from tests.storage.builders import LATER, NOW, accept
@@ -69,6 +70,25 @@ def test_others_mail_and_mail_that_is_gone_are_not_counted(database: Database) -
     database.write_now(accept)
     assert record(database, hit(tenant=2), hit(entry=99)) == 0
     assert engagement(database) is None
+
+
+def test_a_contact_knows_when_a_person_last_did_so(database: Database) -> None:
+    database.write_now(accept)
+    [key] = database.read_now(lambda db: db.execute("SELECT recipient FROM entries").fetchone())
+    new = [NewContact(key, key)]
+    database.write_now(lambda db: joining.put(db, 1, new, now=NOW))
+    record(database, hit(agent="curl/8.0"), hit(tenant=2))
+    assert database.read_now(lambda db: _seen(db, key)) == (None, None)
+    record(database, hit())
+    assert database.read_now(lambda db: _seen(db, key)) == (LATER, None)
+    record(database, hit("https://a.example/"))
+    assert database.read_now(lambda db: _seen(db, key)) == (LATER, LATER)
+
+
+def _seen(connection: Connection, key: str) -> tuple[datetime | None, datetime | None]:
+    found = contacts.get(connection, 1, key)
+    assert found is not None
+    return found.opened_at, found.clicked_at
 
 
 def test_nothing_stays_when_the_mail_goes(database: Database) -> None:
