@@ -96,8 +96,9 @@ class Gate:
 
     def denial(self, request: Request, record: KeyRecord, scope: str) -> Problem | None:
         """Return the 403 for what a key that was let in may not do besides; None when it may."""
-        client = client_address(request, self._proxies)
-        denial = may_use(record.access, scope, address=client.text, now=self._now())
+        needs_address = bool(record.access.networks)
+        address = client_address(request, self._proxies).text if needs_address else ""
+        denial = may_use(record.access, scope, address=address, now=self._now())
         return forbidden(denial) if denial else None
 
     def is_exempt(self, request: Request) -> bool:
