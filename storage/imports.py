@@ -18,8 +18,6 @@ from storage import events
 from storage.audiences import AudienceRecord
 from storage.database import Connection
 
-OPEN = ("queued", "running")
-STATUSES = (*OPEN, "completed", "failed", "canceled")
 _OF = (
     "id, tenant_id, audience_id, audience, status, mode, layout, file, size, position,"
     " received, inserted, updated, skipped, failed, problem, created_at, started_at, completed_at"
@@ -64,7 +62,7 @@ class ImportRecord:
         row: its row number.
         id: "imp_...".
         tenant_id, audience_row, audience_id: where the contacts go.
-        status: of STATUSES.
+        status: "queued", "running", "completed", "failed" or "canceled".
         mode, layout, file, size: as in NewImport; the file is None once it is gone.
         position: bytes of the file that are done, about.
         counts: what became of the rows so far.
