@@ -38,7 +38,10 @@ IN_STORAGE = ("before_checkpoint", "after_checkpoint")
 REPORTING = ("after_report", "before_report_done")
 IMPORTING = ("before_import_step", "after_import_step")
 """tests/flows/test_contacts.py."""
-UNDER_LOAD = tuple(sorted(faults.POINTS - {*STARTING, *IN_STORAGE, *REPORTING, *IMPORTING}))
+AUTOMATING = ("before_automation_step", "after_automation_step")
+"""tests/flows/test_automations.py."""
+ELSEWHERE = {*STARTING, *IN_STORAGE, *REPORTING, *IMPORTING, *AUTOMATING}
+UNDER_LOAD = tuple(sorted(faults.POINTS - ELSEWHERE))
 
 EXTRA = """
 [webhooks]
