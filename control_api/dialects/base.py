@@ -65,8 +65,9 @@ class Asked:
 
     Attributes:
         path: parameters of the path by name.
-        query: parameters of the query; of those that repeat, the last.
-        body: the JSON value, or the form as an object (bodies.py); {} when there is none.
+        query: parameters of the query, an API key left out; of those that repeat, the last.
+        body: the JSON value, or the form as an object (bodies.py), an API key left out; {} when
+            there is none.
         files: files of a multipart form by field name.
         headers: as they came.
         request_id: "req_..."; the response has it as Request-Id.

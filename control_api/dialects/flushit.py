@@ -27,10 +27,10 @@ from control_api.dialects.base import (
 from control_api.dialects.flushit_shapes import (
     UNCOUNTED,
     all_of,
+    deleted,
     numbered,
     page_of,
     picked,
-    succeed,
 )
 from control_api.errors import ApiError, FieldError, invalid
 from mta.core.event import JsonValue
@@ -111,11 +111,6 @@ def _person(value: JsonValue) -> JsonValue:
     return {name: value[name] for name in ("email", "name", "tags") if name in value}
 
 
-def _delete_contact(asked: Asked) -> Steps:
-    yield Ask("DELETE", "/v1/contacts/{id}", asked.path)
-    return succeed()
-
-
 def _domains(_: Asked) -> Steps:
     found = yield from all_of("/v1/domains")
     shown = [
@@ -191,7 +186,9 @@ DIALECT = Dialect(
             "Add contacts",
             "One `{email, tags}` does too. Duplicates keep what they have and get the new tags.",
         ),
-        Operation("F-11", "DELETE", "/api/contacts/{id}", _delete_contact, "Forget a contact"),
+        Operation(
+            "F-11", "DELETE", "/api/contacts/{id}", deleted("/v1/contacts/{id}"), "Forget a contact"
+        ),
         Operation("F-12", "GET", "/api/domains", _domains, "List sender domains"),
         Operation(
             "F-13",

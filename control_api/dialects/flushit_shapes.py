@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from control_api.dialects.base import Answer, Ask, Reply
+from control_api.dialects.base import Act, Answer, Ask, Asked, Reply, Steps
 
 UNCOUNTED = 1_000_000_000
 """Credits of a tenant while nobody counts them: clients compare them with what a job costs."""
@@ -47,6 +47,12 @@ def all_of(path: str, params: Mapping[str, str] | None = None) -> Generator[Ask,
     return found
 
 
-def succeed() -> Reply:
-    """Return what calls answer that have nothing to tell."""
-    return Reply({"success": True})
+def deleted(path: str) -> Act:
+    """Return what deletes one of a native resource; 404 for what is not there."""
+
+    def act(asked: Asked) -> Steps:
+        yield Ask("GET", path, asked.path)
+        yield Ask("DELETE", path, asked.path)
+        return Reply({"success": True})
+
+    return act

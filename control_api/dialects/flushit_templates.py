@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from control_api.dialects.base import Ask, Asked, Operation, Reply, Steps
-from control_api.dialects.flushit_shapes import all_of, picked, succeed
+from control_api.dialects.flushit_shapes import all_of, deleted, picked
 from control_api.dialects.handlebars import HandlebarsError, to_liquid
 from control_api.errors import ApiError, FieldError, invalid
 from mta.core.event import JsonValue
@@ -60,11 +60,6 @@ def _told(name: str, value: JsonValue) -> JsonValue:
         raise ApiError(invalid([FieldError(name, "unsupported_template", f"{error}.")])) from None
 
 
-def _delete(asked: Asked) -> Steps:
-    yield Ask("DELETE", "/v1/templates/{id}", asked.path)
-    return succeed()
-
-
 def _shown(one: Any) -> dict[str, Any]:
     return picked(one, "id", "name", "subject", createdAt="created_at") | {
         "type": one["kind"] if one["kind"] in TYPES else DEFAULT
@@ -84,5 +79,7 @@ OPERATIONS = (
         "Handlebars: `{{value}}`, `#if`, `#unless`, `#each`, `else`, `this`, `../`, `@index`; "
         "other helpers and `{{{...}}}` are refused by name.",
     ),
-    Operation("F-08", "DELETE", f"{_ALL}/{{id}}", _delete, "Delete a template"),
+    Operation(
+        "F-08", "DELETE", f"{_ALL}/{{id}}", deleted("/v1/templates/{id}"), "Delete a template"
+    ),
 )

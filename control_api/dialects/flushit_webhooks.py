@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from control_api.dialects.base import Ask, Asked, Operation, Reply, Steps
-from control_api.dialects.flushit_shapes import picked, succeed
+from control_api.dialects.flushit_shapes import deleted, picked
 from control_api.errors import ApiError, FieldError, invalid
 from control_api.event_types import KINDS_OF
 from control_api.routes import timestamp
@@ -71,11 +71,6 @@ def _native_events(value: JsonValue) -> JsonValue:
     return [names[str(one)] for one in value]
 
 
-def _delete(asked: Asked) -> Steps:
-    yield Ask("DELETE", "/v1/webhooks/{id}", asked.path)
-    return succeed()
-
-
 def _shown(one: Any) -> dict[str, Any]:
     return picked(one, "id", "url", createdAt="created_at") | {
         "events": [told_name(name) for name in one["events"]],
@@ -127,5 +122,5 @@ OPERATIONS = (
         "Events are the native ones with `delivery.` for `email.`, `delivery.sent` for "
         "`email.delivered`, or `*`.",
     ),
-    Operation("F-17", "DELETE", f"{_ALL}/{{id}}", _delete, "Delete a webhook"),
+    Operation("F-17", "DELETE", f"{_ALL}/{{id}}", deleted("/v1/webhooks/{id}"), "Delete a webhook"),
 )

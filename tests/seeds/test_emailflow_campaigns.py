@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.control_api.conftest import Api
-from tests.seeds.emailflow_client import BASES, DONE, EmailFlow
+from tests.seeds.emailflow_client import DONE, EmailFlow
 from tests.seeds.services import Service
 from tests.seeds.shapes import assert_shape, row
 
@@ -46,9 +46,9 @@ STATISTICS = {
 LOGS = ("tracking", "open", "click", "bounce", "feedback", "unsubscribe")
 
 
-@pytest.fixture(params=BASES, ids=["root", "prefix"])
-def flow(api: Api, request: pytest.FixtureRequest) -> EmailFlow:
-    return EmailFlow(public(api), request.param)
+@pytest.fixture
+def flow(api: Api) -> EmailFlow:
+    return EmailFlow(public(api))
 
 
 def public(api: Api) -> Api:

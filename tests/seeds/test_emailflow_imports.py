@@ -13,7 +13,7 @@ from control_api.dialects.emailflow import DIALECT
 from control_api.dialects.emailflow_imports import to_form
 from mta.core.rate_limit import parse_limit
 from tests.control_api.conftest import Api
-from tests.seeds.emailflow_client import BASES, DONE, EmailFlow
+from tests.seeds.emailflow_client import DONE, EmailFlow
 from tests.seeds.shapes import assert_shape, row
 
 PEOPLE = [
@@ -31,9 +31,9 @@ JOB = {
 }
 
 
-@pytest.fixture(params=BASES, ids=["root", "prefix"])
-def flow(api: Api, request: pytest.FixtureRequest) -> EmailFlow:
-    return EmailFlow(api, request.param)
+@pytest.fixture
+def flow(api: Api) -> EmailFlow:
+    return EmailFlow(api)
 
 
 async def bulk(flow: EmailFlow, uid: str, people: Any, mode: str = "overwrite") -> Any:

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from tests.control_api.conftest import Api
-from tests.seeds.emailflow_client import BASES, DONE, EmailFlow
+from tests.seeds.emailflow_client import DONE, EmailFlow
 from tests.seeds.shapes import assert_shape, row
 
 ALICE = "alice@example.net"
 SUBSCRIBER = {"id": str, "email": ALICE, "status": "subscribed"}
 
 
-@pytest.fixture(params=BASES, ids=["root", "prefix"])
-def flow(api: Api, request: pytest.FixtureRequest) -> EmailFlow:
-    return EmailFlow(api, request.param)
+@pytest.fixture
+def flow(api: Api) -> EmailFlow:
+    return EmailFlow(api)
 
 
 @row("E-12", "E-13", "E-50")

@@ -15,7 +15,6 @@ from tests.control_api.conftest import Api
 from tests.seeds.services import Service
 from tests.seeds.shapes import assert_shape, row
 
-BASES = ("", "/compat/flushit")
 JOB = {
     "type": "email",
     "from": "sender@sender.example",
@@ -28,10 +27,10 @@ JOB = {
 REFUSED = {"error": {"code": str, "message": str, "status": int}, "message": str}
 
 
-@pytest.fixture(params=BASES, ids=["root", "prefix"])
-def flushit(api: Api, request: pytest.FixtureRequest) -> Service:
+@pytest.fixture
+def flushit(api: Api) -> Service:
     known = public(api)
-    return Service(known, request.param, {"X-API-Key": known.key})
+    return Service(known, "", {"X-API-Key": known.key})
 
 
 def public(api: Api, **tables: Any) -> Api:

@@ -19,16 +19,15 @@ from tests.control_api.conftest import Api
 from tests.seeds.services import Service
 from tests.seeds.shapes import assert_shape, row
 
-BASES = ("", "/compat/flushit")
 URL = "https://127.0.0.1:8443/webhook"
 EVENTS = ["delivery.sent", "delivery.bounced", "campaign.completed"]
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EVENT_ID = "ev_01KJMQ0R000000000000000007"
 
 
-@pytest.fixture(params=BASES, ids=["root", "prefix"])
-def flushit(api: Api, request: pytest.FixtureRequest) -> Service:
-    return Service(api, request.param, {"X-API-Key": api.key})
+@pytest.fixture
+def flushit(api: Api) -> Service:
+    return Service(api, "", {"X-API-Key": api.key})
 
 
 @row("F-15", "F-16", "F-17", "F-23")
