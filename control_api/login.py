@@ -6,6 +6,8 @@ unless [api.login] is enabled. Not here: the users (users.py), limits on attempt
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.responses import Response
 
 from control_api import filters
@@ -154,7 +156,15 @@ async def _check(call: Call, email: str, given: str) -> Credentials:
     is_right = await logins.matches(given, stored.password if stored else "")
     if stored is None or not is_right:
         raise ApiError(_WRONG)
-    return stored
+    return await _renewed(call, stored, given) if password.is_outdated(stored.password) else stored
+
+
+async def _renewed(call: Call, stored: Credentials, given: str) -> Credentials:
+    """Return credentials whose hash has today's cost, in the place of an older one."""
+    salt = call.services.entropy(password.SALT_SIZE)
+    hashed = await call.services.gate.logins.hashed(given, salt)
+    await call.services.database.write(lambda db: users.renew_hash(db, stored, hashed))
+    return replace(stored, password=hashed)
 
 
 async def _begin(call: Call, credentials: Credentials) -> dict[str, object]:

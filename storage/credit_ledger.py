@@ -74,9 +74,12 @@ def adjust(
     if amount < 0 and -amount > available:
         return InsufficientCredits(-amount, available)
     connection.execute(
-        "INSERT INTO credit_accounts (tenant_id, balance, reserved) VALUES (?, ?, 0)"
-        " ON CONFLICT (tenant_id) DO UPDATE SET balance = balance + excluded.balance",
-        (tenant_id, amount),
+        "INSERT INTO credit_accounts (tenant_id, balance, reserved) VALUES (?, 0, 0)"
+        " ON CONFLICT (tenant_id) DO NOTHING",
+        (tenant_id,),
+    )
+    connection.execute(
+        "UPDATE credit_accounts SET balance = balance + ? WHERE tenant_id = ?", (amount, tenant_id)
     )
     row = connection.execute(
         "INSERT INTO credit_transactions (tenant_id, type, amount, description, email_id,"

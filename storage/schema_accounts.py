@@ -43,7 +43,8 @@ CREATE TABLE credit_accounts (
     -- charges the other way round, to what is reserved, negative.
     tenant_id INTEGER PRIMARY KEY REFERENCES tenants (id),
     balance INTEGER NOT NULL,    -- what was bought and is not spent; never less than reserved
-    reserved INTEGER NOT NULL    -- part of it: for mail in the queue, and campaigns under way
+    reserved INTEGER NOT NULL,   -- part of it: for mail in the queue, and campaigns under way
+    CHECK (reserved BETWEEN 0 AND balance)
 )
 """,
     """

@@ -186,6 +186,14 @@ def set_password(connection: Connection, user_id: str, password: str) -> None:
     connection.execute("DELETE FROM user_tokens WHERE user_id = ?", (user_id,))
 
 
+def renew_hash(connection: Connection, old: Credentials, password: str) -> None:
+    """Keep another hash of the same password; nothing when that was changed meanwhile."""
+    connection.execute(
+        "UPDATE users SET password = ? WHERE id = ? AND password = ?",
+        (password, old.user_id, old.password),
+    )
+
+
 def user_of(row: Sequence[object]) -> User:
     """Return the user in a row of COLUMNS."""
     user_id, tenant_id, tenant_name, email, role, first_name, last_name, image_url = row[:8]

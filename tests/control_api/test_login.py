@@ -26,6 +26,8 @@ from tests.support.asgi import Client, Reply
 ANT = "ant@shop.example"
 PASSWORD = "correct horse battery"
 HASH = password.hash_password(PASSWORD, b"0123456789abcdef")
+CHEAP = "zXWWUNxFCSQ7dVrBawnnax5e3t0/8LduYi2KAH2VCy8"
+"""Argon2id of the same at m=64, t=1, with a salt of zeros."""
 RIGHT = {"email": ANT, "password": PASSWORD}
 
 
@@ -155,6 +157,20 @@ async def test_a_user_without_a_password_has_no_way_in_by_one(on: Api) -> None:
         "/v1/login", {"email": "bee@shop.example", "password": PASSWORD}
     )
     assert reply.status == 401
+
+
+async def test_a_hash_of_another_cost_is_renewed_at_the_login(on: Api) -> None:
+    cheap = "$argon2id$v=19$m=64,t=1,p=1$"
+    old = f"{cheap}{'A' * 22}${CHEAP}"
+    add_user(on, "bee@shop.example", hashed=old)
+    client = await logged_in(on, "bee@shop.example")
+    assert (await client.get("/v1/me")).status == 200
+    found = on.database.read_now(
+        lambda db: users.credentials(db, parse_address("bee@shop.example"))
+    )
+    assert found is not None
+    assert not password.is_outdated(found.password)
+    assert password.is_password(PASSWORD, found.password)
 
 
 async def test_tokens_end(on: Api) -> None:

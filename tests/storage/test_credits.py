@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pysqlite3.dbapi2 import IntegrityError
 
 from storage import (
     credit_ledger,
@@ -102,6 +103,13 @@ def test_too_few_credits_write_nothing(connection: Connection) -> None:
     assert assert_sums_up(connection) == Account(2, 0)
     for table in ("messages", "entries", "bodies", "events"):
         assert count(connection, table) == 0
+
+
+def test_the_file_itself_keeps_anybody_from_overspending(connection: Connection) -> None:
+    give(connection, 2)
+    for change in ("reserved = 3", "reserved = -1", "balance = -1"):
+        with pytest.raises(IntegrityError):
+            connection.execute(f"UPDATE credit_accounts SET {change}")  # noqa: S608
 
 
 def test_a_batch_gets_as_far_as_the_credits_go(connection: Connection) -> None:
