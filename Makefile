@@ -48,6 +48,7 @@ bench: install ## measure messages per second and CPU per 1,000 messages
 	$(BIN)/python -m benchmarks.imports --rows 200000
 	$(BIN)/python -m benchmarks.contacts --rows 200000
 	$(BIN)/python -m benchmarks.campaigns
+	$(BIN)/python -m benchmarks.tracking
 
 bench-full: install ## the same, medians of three, and what long queues, lists, webhooks cost
 	$(BIN)/python -m benchmarks.delivery
@@ -61,6 +62,7 @@ bench-full: install ## the same, medians of three, and what long queues, lists, 
 	$(BIN)/python -m benchmarks.contacts
 	$(BIN)/python -m benchmarks.imports
 	$(BIN)/python -m benchmarks.campaigns --contacts 200000 --kill --pause
+	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.webhooks
 
 eval: install ## score the reading of bounces and replies, also of a corpus (MTA_CORPUS=DIR)

@@ -114,16 +114,24 @@ class CampaignSender:
                 await asyncio.sleep(TROUBLE)
 
     async def _work(self) -> None:
-        for row, todo in await self._database.read(campaign_queue.unfinished):
-            await work_off(self._database, row, todo, self._now)
-            self._on_accepted()
+        loop = asyncio.get_running_loop()
+        swept_at = float("-inf")
         while True:
+            if loop.time() - swept_at > LONG:
+                swept_at = loop.time()
+                await self.sweep()
             self._news.clear()
             wait = await self.advance()
             if wait:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._news.wait()
+
+    async def sweep(self) -> None:
+        """Go on with holding, releasing and canceling that a crash or a full disk interrupted."""
+        for row, todo in await self._database.read(campaign_queue.unfinished):
+            await work_off(self._database, row, todo, self._now)
+            self._on_accepted()
 
     async def advance(self) -> float:
         """Let each campaign take a step; return how long to wait then, in seconds."""

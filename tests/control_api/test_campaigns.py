@@ -323,6 +323,23 @@ class TestStopping:
         )
         assert (wish, kind) == (EntryState.HELD, "campaign_held")
 
+    @pytest.mark.parametrize("action", ["pause", "resume", "cancel"])
+    async def test_what_was_interrupted_is_gone_on_with(
+        self, desk: Campaigning, monkeypatch: pytest.MonkeyPatch, action: str
+    ) -> None:
+        path = await desk.sent(recipients=[f"p{number}@example.net" for number in range(100)])
+        await desk.advance()
+        if action == "resume":
+            await desk.ok("POST", f"{path}/pause")
+        monkeypatch.setattr("storage.campaign_queue.STEP", 30)
+        with monkeypatch.context() as crashing:
+            crashing.setattr("control_api.campaign_work.START", None)
+            await desk.ok("POST", f"{path}/{action}")
+        state = {"pause": EntryState.HELD, "cancel": EntryState.CANCELED}
+        assert state.get(action, EntryState.WAITING) not in desk.states()
+        await desk.sender.sweep()
+        assert set(desk.states()) == {state.get(action, EntryState.WAITING)}
+
     async def test_canceling_ends_what_waits(self, desk: Campaigning) -> None:
         path = await desk.sent(recipients=[f"p{number}@example.net" for number in range(300)])
         await desk.sender.advance()
