@@ -15,6 +15,7 @@ import os
 import secrets
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.faults.harness.kills import Plan, run
@@ -30,6 +31,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--one", action="store_true", help="kill one process, not the group")
     parser.add_argument("--smtp-clients", type=int, default=8)
     parser.add_argument("--api-clients", type=int, default=0)
+    parser.add_argument("--processes", default='"auto"', help="of Mailwright")
     return parser.parse_args()
 
 
@@ -40,15 +42,21 @@ def main() -> int:
         wanted.kills, is_one=wanted.one, clients=wanted.smtp_clients, callers=wanted.api_clients
     )
     is_lost = False
-    for name, kind in (("mailwright", Mailwright), ("postfix", Postfix)):
+    servers: dict[str, Callable[[int, Path], Mailwright | Postfix]] = {
+        "mailwright": lambda port, directory: Mailwright(
+            directory, port, extra=f"[engine]\nprocesses = {wanted.processes}\n"
+        ),
+        "postfix": lambda port, directory: Postfix(directory, port),
+    }
+    for name, make in servers.items():
         if wanted.only not in {None, name}:
             continue
-        if kind is Postfix and (os.geteuid() != 0 or not MASTER.exists()):
+        if name == "postfix" and (os.geteuid() != 0 or not MASTER.exists()):
             print("postfix     needs root and Debian's package postfix; left out")
             continue
         with tempfile.TemporaryDirectory(prefix="kills-") as directory:
             result, _ = asyncio.run(
-                run(lambda port, k=kind, d=directory: k(Path(d), port), plan, wanted.seed)  # type: ignore[misc]
+                run(lambda port, m=make, d=Path(directory): m(port, d), plan, wanted.seed)  # type: ignore[misc]
             )
         print(f"{name:11} {result}", flush=True)
         for line in [*result.trouble[:3], *sorted(result.lost)[:3]]:

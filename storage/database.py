@@ -335,12 +335,12 @@ class Database:
             raise StorageCorrupt(f"{self._path}: {finding}")
 
     def require_room(self, size: int) -> None:
-        """Check, before accepting `size` bytes of mail, that the disk keeps its reserve.
+        """Check, before accepting `size` bytes into the file, that the disk keeps its reserve.
 
         Raises:
             StorageFull: it would not.
         """
-        self.spool.room.require(size)
+        self.spool.room.require(2 * size)  # in the WAL first, then in the file
 
     @property
     def is_failed(self) -> bool:

@@ -1,4 +1,8 @@
-"""Room on the disk: mail is refused before the disk is full, so that queued mail can settle."""
+"""Room on the disk: mail is refused before the disk is full, so that queued mail can settle.
+
+Each process asks the file system, and counts what it takes itself in between. Several together may
+go into the reserve by what the others take within FRESH: the reserve has to be larger than that.
+"""
 
 from __future__ import annotations
 

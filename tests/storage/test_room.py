@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from storage.database import Database
 from storage.errors import StorageFull
 from storage.room import FRESH, RESERVE, DiskRoom
+
+MEBIBYTE = 2**20
 
 
 def test_more_than_there_is_is_refused_and_the_next_small_one_is_not(tmp_path: Path) -> None:
@@ -27,3 +32,11 @@ def test_what_is_accepted_between_two_looks_counts(tmp_path: Path) -> None:
         room.require(half)
     now = FRESH
     room.require(half)
+
+
+def test_what_goes_into_the_file_is_in_its_log_first(tmp_path: Path) -> None:
+    with closing(Database.open(tmp_path)) as database:
+        database.spool.room.reserve = shutil.disk_usage(tmp_path).free - 64 * MEBIBYTE
+        with pytest.raises(StorageFull):
+            database.require_room(40 * MEBIBYTE)
+        database.require_room(20 * MEBIBYTE)

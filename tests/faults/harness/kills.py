@@ -50,8 +50,9 @@ class Result:
     def __str__(self) -> str:
         return (
             f"kills {self.kills}, acknowledged {self.acknowledged}, lost {len(self.lost)}, "
-            f"repeated {self.repeated} ({self.repeated / max(self.kills, 1):.1f} per kill), "
-            f"sessions at the kills {sum(self.sessions)}, drained in {self.drained:.1f} s, "
+            f"repeated {self.repeated} ({self.repeated / max(self.kills, 1):.1f} per kill, "
+            f"{self.repeated / max(sum(self.sessions), 1):.2f} for each of {sum(self.sessions)} "
+            f"sessions at the kills), drained in {self.drained:.1f} s, "
             f"p99 {self.p99 * 1000:.0f} ms, seed {self.seed}"
         )
 

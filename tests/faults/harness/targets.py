@@ -271,6 +271,12 @@ class Mailwright:
             code = await self._group.end(signal.SIGTERM)
             assert code == 0, self.log.read_text()[-3000:]
 
+    async def stop_inside(self) -> int:
+        """Stop what runs inside a prefix that keeps signals to itself; return its exit code."""
+        os.kill(children(self.pid)[0], signal.SIGTERM)
+        assert self._group.process is not None
+        return await asyncio.to_thread(self._group.process.wait, 60)
+
     async def abandon(self) -> None:
         """End it however, when a test is over."""
         if self._group.is_running:
