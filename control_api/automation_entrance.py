@@ -31,7 +31,7 @@ LIMIT = 500
 """Events of one tenant in one go."""
 LAZY_MARK = 1_000
 """Events of no interest that the stored mark may be behind."""
-LOOKED_AT_ONCE = 2_000
+LOOKED_AT_ONCE = 1_000
 """Contacts whose dates are looked at in one go."""
 _KINDS: Mapping[str, EventKind] = {kind.value: event for event, kind in TRIGGER_KINDS.items()}
 
@@ -59,10 +59,12 @@ class Entrance:
         Raises:
             StorageError: call again.
         """
-        seen = await self._tools.database.read(self._see)
-        if seen.entrants or self._position < 0 or seen.through - seen.start >= LAZY_MARK:
-            now = self._tools.now()
-            await self._tools.database.write(partial(_let_in, seen=seen, now=now))
+        database, now = self._tools.database, self._tools.now()
+        if self._position < 0:
+            self._position = await database.write(automations.begin_mark)
+        seen = await database.read(self._see)
+        if seen.entrants or seen.through - seen.start >= LAZY_MARK:
+            await database.write(partial(_let_in, seen=seen, now=now))
         self._position = seen.through
         return seen.has_more
 
@@ -185,13 +187,11 @@ def _if_they_hold(
         facts = replace(person.facts(), audience_id=audience_id)
         if all_hold(definition.conditions, facts):
             reentry = definition.reentry
-            yield Entrant(automation.row, row, automation.version, reentry, audience_id)
+            yield Entrant(automation.row, row, reentry, audience_id)
 
 
 def _let_in(connection: Connection, seen: _Seen, now: datetime) -> None:
-    """Let contacts in and move the mark; nothing when the mark is not where it was."""
-    if automations.mark(connection) != seen.start:
-        return
+    """Let contacts in and move the mark."""
     _enter(connection, seen.entrants, now)
     automations.set_mark(connection, seen.through)
 

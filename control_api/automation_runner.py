@@ -26,7 +26,7 @@ from storage import automation_runs, automations
 from storage.automation_runs import Work
 from storage.errors import StorageError
 
-REMOVED_AT_ONCE = 2_000
+REMOVED_AT_ONCE = 500
 """Runs of a deleted automation in one transaction."""
 _BURST = 0.1
 """Seconds in which all kicks count as one; commits may come by the hundred a second."""

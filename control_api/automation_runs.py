@@ -105,7 +105,6 @@ def _begin(
     entrant = Entrant(
         automation.row,
         contact.row,
-        automation.version,
         definition.reentry,
         audience_id=definition.trigger.audience_id,
         data=data,

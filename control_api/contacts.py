@@ -1,7 +1,8 @@
 """Contacts: the people that a tenant writes to; one by one, and by the thousand.
 
 Compared by the key of the address (core/address.py). Not here: audiences and who is in them
-(audiences.py, memberships.py), reading the bodies (contact_payload.py).
+(audiences.py, memberships.py), reading the bodies (contact_payload.py), all that is kept of one
+(contact_export.py).
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ from control_api.fields import Fields, read_json
 from control_api.idempotency import Outcome, Written, once
 from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
-from control_api.webhook_message import content_of
 from mta.core.address import AddressError, parse_address
-from storage import audiences, contact_events, contacts, joining, memberships, suppressions
+from storage import audiences, contacts, joining
 from storage.contacts import ContactFilter, ContactRecord, NewContact
 from storage.database import Connection
 from storage.joining import Joiner
@@ -34,8 +34,6 @@ from storage.memberships import MemberRecord
 
 MAX_BATCH = 1000
 """Contacts in one request."""
-MAX_TOLD = 1000
-"""Events in the export of a person."""
 _EXISTS = Problem(409, "already_exists", "There is a contact with this address; send upsert: true.")
 _MODES = ("overwrite", "skip")
 
@@ -318,28 +316,6 @@ async def delete_contact(call: Call) -> Response:
     return json_response({"object": "contact", "id": deleted, "deleted": True})
 
 
-async def export_contact(call: Call) -> Response:
-    """GET /v1/contacts/{id}/export: all that is kept of one person here."""
-    now = call.services.now()
-
-    def look(connection: Connection) -> dict[str, object] | Problem:
-        found = find(connection, call)
-        if found is None:
-            return NOT_FOUND
-        suppressed = suppressions.get(connection, call.tenant_id, found.key, now=now)
-        members = memberships.of_contact(connection, found.row)
-        told = contact_events.of_contact(connection, found.id, limit=MAX_TOLD)
-        return {
-            "object": "contact_export",
-            "contact": contact_json(found),
-            "memberships": [member_json(one) for one in members],
-            "suppression": suppressed.reason if suppressed else None,
-            "events": [{"id": one.id, **content_of(one)} for one in told],
-        }
-
-    return answer(await call.services.database.read(look))
-
-
 def contact_json(one: ContactRecord) -> dict[str, object]:
     """Return a contact as the API shows it."""
     return {
@@ -386,5 +362,4 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", _ONE, delete_contact, _WRITE, "Forget a contact"),
     Route("POST", f"{_ONE}/tags", add_tags, _WRITE, "Put tags on a contact"),
     Route("DELETE", f"{_ONE}/tags", remove_tags, _WRITE, "Take tags off a contact"),
-    Route("GET", f"{_ONE}/export", export_contact, _READ, "All that is known of a person"),
 )

@@ -48,7 +48,6 @@ class Entrant:
 
     Attributes:
         automation_row, contact_row: which and who.
-        version: of the automation.
         reentry: whether it may be in it again.
         audience_id: in which it happened, "" for none.
         data: of the request.
@@ -57,7 +56,6 @@ class Entrant:
 
     automation_row: int
     contact_row: int
-    version: int
     reentry: Reentry
     audience_id: str = ""
     data: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -71,7 +69,8 @@ class RunRecord:
     Attributes:
         row: its row number.
         id: "run_...".
-        automation_row, contact_row, version, audience_id, data: as in Entrant.
+        automation_row, contact_row, audience_id, data: as in Entrant.
+        version: of the automation when it began.
         state: and `reason`, why it has failed.
         position: in the program of the version.
         moves: how often it was changed.
@@ -142,7 +141,7 @@ class Move:
 _ENTER = """
 INSERT INTO automation_runs (automation_id, contact_id, version, audience, data, state, position,
     moves, attempts, posts, due_at, reason, is_kept, created_at)
-SELECT a.id, c.id, ?, ?, ?, 'active', 0, 0, 0, 0, ?, '', ?, ?
+SELECT a.id, c.id, a.version, ?, ?, 'active', 0, 0, 0, 0, ?, '', ?, ?
 FROM automations a CROSS JOIN contacts c
 WHERE a.id = ? AND a.status = 'active' AND c.id = ? AND c.tenant_id = a.tenant_id RETURNING id
 """
@@ -157,7 +156,7 @@ def enter(connection: Connection, entrant: Entrant, *, now: datetime) -> str | R
     row = connection.execute(
         _ENTER,
         (
-            *(entrant.version, entrant.audience_id, json_text.encode(entrant.data).decode()),
+            *(entrant.audience_id, json_text.encode(entrant.data).decode()),
             *(now_ms, entrant.reentry is Reentry.NEVER, now_ms),
             *(entrant.automation_row, entrant.contact_row),
         ),

@@ -314,16 +314,21 @@ _MARK = "automations"
 
 
 def mark(connection: Connection) -> int:
-    """Return up to which seq of the journal events have set automations off.
-
-    Before anything is written down, that is where the oldest active automation begins.
-    """
+    """Return up to which seq of the journal events have set automations off; 0 before any have."""
     row = connection.execute("SELECT value FROM counters WHERE name = ?", (_MARK,)).fetchone()
-    if row is None:
-        row = connection.execute(
-            "SELECT MIN(since_seq) FROM automations WHERE status <> 'paused' AND status = 'active'"
-        ).fetchone()
-    return events.last_seq(connection) if row[0] is None else int(row[0])
+    return int(row[0]) if row else 0
+
+
+def begin_mark(connection: Connection) -> int:
+    """Return the mark; the first time, it is set to where the oldest active automation begins."""
+    [(begins,)] = connection.execute(
+        "SELECT COALESCE((SELECT value FROM counters WHERE name = ?),"
+        " (SELECT MIN(since_seq) FROM automations WHERE status <> 'paused' AND status = 'active'))",
+        (_MARK,),
+    ).fetchall()
+    seq = events.last_seq(connection) if begins is None else int(begins)
+    set_mark(connection, seq)
+    return seq
 
 
 def set_mark(connection: Connection, seq: int) -> None:

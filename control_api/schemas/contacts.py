@@ -233,6 +233,18 @@ SPECS: Mapping[str, Spec] = {
                         ),
                         "The newest thousand about the contact, oldest first.",
                     ),
+                    "automation_runs": array(
+                        given(
+                            {
+                                "id": identifier("run"),
+                                "automation_id": identifier("aut"),
+                                "status": text(),
+                                "data": free_form("Of the request that set it off."),
+                                "created_at": time(),
+                            }
+                        ),
+                        "The newest thousand, newest first.",
+                    ),
                 },
             )
         ),
@@ -346,6 +358,9 @@ SPECS: Mapping[str, Spec] = {
     ),
     "GET /v1/audiences/{id}/contacts/{contact}": Spec(
         _AUDIENCES, "By the contact's id or address.", answer=_MEMBERSHIP
+    ),
+    "GET /v1/contacts/{id}/memberships": Spec(
+        _CONTACTS, "All of them, the oldest first.", answer=listing(ref("Membership"))
     ),
     "GET /v1/memberships/{id}": Spec(
         _AUDIENCES, "By the membership's own id, in whatever audience.", answer=_MEMBERSHIP

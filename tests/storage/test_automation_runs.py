@@ -48,7 +48,7 @@ def person(connection: Connection, name: str = "bee") -> int:
 
 
 def entrant(automation_row: int, contact_row: int, reentry: Reentry = Reentry.ALWAYS) -> Entrant:
-    return Entrant(automation_row, contact_row, 1, reentry)
+    return Entrant(automation_row, contact_row, reentry)
 
 
 def due(connection: Connection, row: int, *, posts: bool = False) -> list[RunRecord]:
