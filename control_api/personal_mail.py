@@ -124,6 +124,7 @@ class Composer:
         if mailing.tracking and mailing.source.html is not None and not base_url:
             message = "This server has no host for that: its operator must set api.public_url."
             return FieldError("tracking", "not_configured", message)
+        public_url = self._settings.api.public_url
         try:
             letter = Letter(
                 mailing.source,
@@ -131,6 +132,7 @@ class Composer:
                 mailing.tracking,
                 base_url=base_url,
                 entropy=self._entropy(24),
+                leave_url=f"{public_url}/u/" if public_url and mailing.unsubscribe else "",
             )
         except TemplateError as error:
             return template_error(error)
@@ -196,7 +198,7 @@ class PersonalLetter:
             return filled
         if at is not None and at != self._origin.at:
             self._origin = replace(self._origin, at=at)
-        marked = Marked(filled.pieces, filled.places)
+        marked = Marked(filled.pieces, filled.places, filled.text_pieces)
         email = self._email(mailbox, filled)
         made = build(email, self._origin, self._spool, public_id=self._new_id(), marked=marked)
         return (made,) if isinstance(made, FieldError) else made

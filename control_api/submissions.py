@@ -61,13 +61,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """HTML in pieces with places for tokens, as core.tracking.track cuts it.
+    """HTML, and text, in pieces with places for tokens, as core.tracking.track cuts it.
 
-    Nothing of both when it is not tracked.
+    Nothing of all where there are no places.
     """
 
     pieces: tuple[str, ...] = ()
     places: Places | None = None
+    text_pieces: tuple[str, ...] = ()
 
 
 def build(
@@ -101,7 +102,7 @@ def build(
     found = _tracked(email, origin) if marked is None else marked
     if isinstance(found, FieldError):
         return found
-    draft = _draft(email, message_id, origin.at, found.pieces)
+    draft = _draft(email, message_id, origin.at, found)
     try:
         composed = compose(draft, boundary_seed=public_id)
     except ComposeError as error:
@@ -189,7 +190,7 @@ def discard(submissions: Iterable[Submission], spool: Spool) -> None:
             spool.remove(submission.message.file)
 
 
-def _draft(email: Email, message_id: str, at: datetime, html_pieces: tuple[str, ...]) -> Draft:
+def _draft(email: Email, message_id: str, at: datetime, marked: Marked) -> Draft:
     return Draft(
         from_=email.from_,
         to=email.to,
@@ -203,7 +204,8 @@ def _draft(email: Email, message_id: str, at: datetime, html_pieces: tuple[str, 
         attachments=email.attachments,
         message_id=message_id,
         date=at,
-        html_pieces=html_pieces,
+        html_pieces=marked.pieces,
+        text_pieces=marked.text_pieces,
     )
 
 

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from control_api.pages import button, lost, page
 from control_api.routes import Call, Route
 from mta.core.seal import is_sealed, seal
+from mta.core.tracking import read_leave
 from mta.core.unsubscribe import ONE_CLICK, Unsubscribe, read_token
 from storage import instance_secrets, unsubscribes
 from storage.database import Connection
@@ -101,9 +102,12 @@ async def _find(call: Call) -> Target | None:
     def look_up(connection: Connection) -> Target | None:
         secrets = instance_secrets.load(connection)
         wish: Unsubscribe | None = read_token(token, secrets) if secrets else None
-        if wish is None:
+        if wish is not None:
+            return unsubscribes.find(connection, wish.entry_number, wish.tenant_id, wish.scope)
+        hit = read_leave(token, secrets)  # of a link in the text, whose list is that of the mail
+        if hit is None:
             return None
-        return unsubscribes.find(connection, wish.entry_number, wish.tenant_id, wish.scope)
+        return unsubscribes.find(connection, hit.entry_number, hit.tenant_id, None)
 
     return await call.services.database.read(look_up)
 

@@ -4,6 +4,7 @@ For a single mail, styles, text and links are seen to when it has been filled. W
 same when that is done to the template, as long as all its places in braces come out whole, in
 order, and stand between tags; a template that does not pass is filled first, as for a single mail.
 The places of tracked links are then text of the template, and the filled HTML is cut at them.
+`{{ unsubscribe_url }}` in HTML and text is such a place too.
 
 Not here: Liquid and its bounds (template.py), what is put into links (tracking.py).
 """
@@ -17,9 +18,10 @@ from mta.core.event import JsonValue
 from mta.core.html_links import has_plain
 from mta.core.html_text import text_of, with_inline_styles
 from mta.core.template import Rendered, Source, Templates, is_much_to_style
-from mta.core.tracking import Places, Tracking, cut, track
+from mta.core.tracking import Places, Tracking, cut, place_to_leave, places_of, track
 
 _BRACES = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_LEAVE = re.compile(r"\{\{-?\s*unsubscribe_url\s*-?\}\}")
 _BODY_END = re.compile(r"</body[\s/>]", re.IGNORECASE)
 
 Variables = dict[str, JsonValue]
@@ -31,13 +33,15 @@ class Filled:
 
     Attributes:
         rendered: subject, HTML and text.
-        pieces: the HTML as core.tracking.track cuts it; () when it is not tracked.
-        places: of what is tracked; None: nothing is.
+        pieces: the HTML as core.tracking.track cuts it; () when it has no places.
+        places: of HTML and text; None: there are none.
+        text_pieces: the text likewise.
     """
 
     rendered: Rendered
     pieces: tuple[str, ...] = ()
     places: Places | None = None
+    text_pieces: tuple[str, ...] = ()
 
 
 class Letter:
@@ -51,6 +55,7 @@ class Letter:
         *,
         base_url: str,
         entropy: bytes,
+        leave_url: str = "",
     ) -> None:
         """Read it.
 
@@ -60,11 +65,16 @@ class Letter:
             tracking: what is noted of its readers; nothing where there is no HTML.
             base_url: where tracked links lead, as core.tracking.track takes it.
             entropy: at least 24 random bytes.
+            leave_url: what a token is put behind to unsubscribe; "": there is no page for that, and
+                unsubscribe_url is missing.
 
         Raises:
             TemplateError: it cannot be read.
         """
         kept.compiled(source)
+        self._place = place_to_leave(entropy)
+        if leave_url:
+            source = _with_place(source, f"{leave_url}{self._place}")
         self._tracking = tracking if source.html is not None else Tracking()
         self._base_url = base_url
         self._entropy = entropy
@@ -86,12 +96,35 @@ class Letter:
             TemplateError: it is too much work, or makes too much.
         """
         made = self._compiled.render(variables)
-        if not self._tracking or made.html is None:
-            return Filled(made)
-        if self._places is not None:
-            return Filled(made, tuple(cut(made.html, self._places)), self._places)
-        pieces, places = self._track(made.html)
-        return Filled(made, tuple(pieces), places)
+        pieces, places = self._placed(made.html)
+        if self._place not in made.text:
+            return Filled(made, pieces, places)
+        places = places or places_of(self._entropy)
+        return Filled(made, pieces, places, tuple(cut(made.text, places)))
+
+    def _placed(self, html: str | None) -> tuple[tuple[str, ...], Places | None]:
+        """Return the HTML in pieces, and its places, where it has any."""
+        if html is None:
+            return (), None
+        if self._tracking and self._places is None:
+            pieces, places = self._track(html)
+            html = "".join(pieces)
+        elif self._places is not None:
+            places = self._places
+        elif self._place in html:
+            places = places_of(self._entropy)
+        else:
+            return (), None
+        return tuple(cut(html, places)), places
+
+
+def _with_place(source: Source, url: str) -> Source:
+    """Return the source with a link of ours where it asks for one."""
+    html, text = (
+        None if part is None else _LEAVE.sub(lambda _: url, part)
+        for part in (source.html, source.text)
+    )
+    return replace(source, html=html, text=text)
 
 
 def _styled(source: Source) -> Source:

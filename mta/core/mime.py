@@ -61,7 +61,8 @@ class Draft:
         attachments: files in this order.
         message_id: with its angle brackets.
         date: when it was written (aware).
-        html_pieces: html again, in pieces as pieced_part takes them; () when it is sent as it is.
+        html_pieces, text_pieces: html and text again, in pieces as pieced_part takes them; () when
+            they are sent as they are.
     """
 
     from_: Mailbox
@@ -77,6 +78,7 @@ class Draft:
     message_id: str
     date: datetime
     html_pieces: tuple[str, ...] = ()
+    text_pieces: tuple[str, ...] = ()
 
 
 def compose(draft: Draft, *, boundary_seed: str) -> bytes:
@@ -153,7 +155,12 @@ def _body(draft: Draft, seed: str) -> Part:
         (related if is_related else files).append(part)
     versions: list[Part] = []
     if draft.text is not None:
-        versions.append(text_part("plain", draft.text, "text"))
+        pieces = draft.text_pieces
+        versions.append(
+            pieced_part("plain", pieces, "text")
+            if pieces
+            else text_part("plain", draft.text, "text")
+        )
     if draft.html is not None:
         if draft.html_pieces:
             html = pieced_part("html", draft.html_pieces, "html")

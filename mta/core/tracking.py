@@ -8,6 +8,8 @@ nowhere but where the sender wanted: it is no open redirect.
     {base}/t/o/TOKEN.gif            an image of one pixel at the end of the body
     {base}/t/c/TOKEN/TARGET         TARGET is the address in base64url
 
+A letter to many may have one more place: that of a link to unsubscribe with.
+
 Not here: finding links (html_links.py), encoding (mime_parts.py), counting (storage/tracking.py).
 """
 
@@ -26,14 +28,16 @@ from mta.core.seal import is_sealed, seal
 
 TOKEN_SIZE = 35
 """Characters of a token and of a placeholder."""
-MAX_LINKS = 9_999
+MAX_LINKS = 9_998
 """Tracked links of one message; the rest stay as they are."""
+_LEAVING = 9_999
+"""The number of the place whose token unsubscribes."""
 MAX_TARGET = 2_048
 """Characters of a tracked address; longer ones stay as they are."""
 
 _TENANT, _ENTRY, _SEAL = 4, 6, 16
 _NUMBER = 4
-_OPEN, _CLICK = b"open", b"click"
+_OPEN, _CLICK, _LEAVE = b"open", b"click", b"leave"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{35}")
 _PIXEL = '<img src="{}" width="1" height="1" alt="" style="border:0">'
 
@@ -59,7 +63,8 @@ class Places:
 
     Attributes:
         nonce: what they begin with; nobody who wrote the message could know it.
-        targets: the address behind each link, by number from 1; number 0 is the pixel.
+        targets: the address behind each link, by number from 1; number 0 is the pixel, and the
+            last one of all unsubscribes.
     """
 
     nonce: str
@@ -88,16 +93,18 @@ def track(
     Args:
         html: the document.
         tracking: what to add.
-        base_url: where hits go, without a slash at its end; links that lead there stay as they are.
+        base_url: where hits go, without a slash at its end; links that lead there stay as they are,
+            and so do those with a place of their own.
         entropy: at least 24 random bytes.
     """
-    nonce = base64.urlsafe_b64encode(entropy[:24]).decode()[: TOKEN_SIZE - _NUMBER]
+    nonce = _nonce(entropy)
     found = find_links(html)
     pieces: list[str] = []
     targets: list[str] = []
     at, before = 0, ""
     for link in found.links if tracking.clicks else ():
-        if len(targets) < MAX_LINKS and not link.is_marked_off and _leads_out(link.url, base_url):
+        is_wanted = not link.is_marked_off and nonce not in link.url
+        if len(targets) < MAX_LINKS and is_wanted and _leads_out(link.url, base_url):
             targets.append(link.url)
             quote = "" if link.is_quoted else '"'
             before += f"{html[at : link.start]}{quote}{base_url}/t/c/"
@@ -111,6 +118,20 @@ def track(
     return [*pieces, before + html[at:]], Places(nonce, tuple(targets))
 
 
+def place_to_leave(entropy: bytes) -> str:
+    """Return the placeholder of a token that unsubscribes; `entropy` as of track()."""
+    return _place(_nonce(entropy), _LEAVING)
+
+
+def places_of(entropy: bytes) -> Places:
+    """Return the places of a message that is not tracked, but may have that one."""
+    return Places(_nonce(entropy), ())
+
+
+def _nonce(entropy: bytes) -> str:
+    return base64.urlsafe_b64encode(entropy[:24]).decode()[: TOKEN_SIZE - _NUMBER]
+
+
 def cut(html: str, places: Places) -> list[str]:
     """Return a document that has placeholders in pieces, each odd one of which is one."""
     return re.split(f"({re.escape(places.nonce)}[0-9]{{{_NUMBER}}})", html)
@@ -121,15 +142,23 @@ def fill(body: bytes, places: Places, secret: bytes, *, tenant_id: int, entry: i
 
     def token(match: re.Match[bytes]) -> bytes:
         number = int(match[1])
+        if number == _LEAVING:
+            return _token(_LEAVE, Hit(tenant_id, entry), secret).encode()
         target = places.targets[number - 1] if number else ""
-        return _token(Hit(tenant_id, entry, target), secret).encode()
+        purpose = _CLICK if target else _OPEN
+        return _token(purpose, Hit(tenant_id, entry, target), secret).encode()
 
     return re.sub(re.escape(places.nonce).encode() + rb"(\d{4})", token, body)
 
 
 def read_open(token: str, secrets: Sequence[bytes]) -> Hit | None:
     """Return who opened; None for every text that is not a token of ours."""
-    return _read(token, "", secrets)
+    return _read(token, _OPEN, "", secrets)
+
+
+def read_leave(token: str, secrets: Sequence[bytes]) -> Hit | None:
+    """Return who wants no more of the list that a mail was sent to; None as read_open()."""
+    return _read(token, _LEAVE, "", secrets)
 
 
 def read_click(token: str, target: str, secrets: Sequence[bytes]) -> Hit | None:
@@ -147,7 +176,7 @@ def read_click(token: str, target: str, secrets: Sequence[bytes]) -> Hit | None:
         url = base64.urlsafe_b64decode(target + "=" * (-len(target) % 4)).decode()
     except (Error, ValueError):
         return None
-    return _read(token, url, secrets) if url else None
+    return _read(token, _CLICK, url, secrets) if url else None
 
 
 def _leads_out(url: str, base_url: str) -> bool:
@@ -165,18 +194,16 @@ def _place(nonce: str, number: int) -> str:
     return f"{nonce}{number:0{_NUMBER}d}"
 
 
-def _token(hit: Hit, secret: bytes) -> str:
+def _token(purpose: bytes, hit: Hit, secret: bytes) -> str:
     numbers = hit.tenant_id.to_bytes(_TENANT, "big") + hit.entry_number.to_bytes(_ENTRY, "big")
-    purpose = _CLICK if hit.target else _OPEN
     return _base64(seal(secret, purpose, numbers + hit.target.encode(), _SEAL) + numbers)
 
 
-def _read(token: str, target: str, secrets: Sequence[bytes]) -> Hit | None:
+def _read(token: str, purpose: bytes, target: str, secrets: Sequence[bytes]) -> Hit | None:
     if not _TOKEN.fullmatch(token):
         return None
     octets = base64.urlsafe_b64decode(token + "=")
     mac, numbers = octets[:_SEAL], octets[_SEAL:]
-    purpose = _CLICK if target else _OPEN
     if not is_sealed(secrets, purpose, numbers + target.encode(), mac):
         return None
     tenant, entry = numbers[:_TENANT], numbers[_TENANT:]

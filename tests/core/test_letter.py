@@ -7,7 +7,15 @@ import pytest
 from mta.core.html_text import text_of
 from mta.core.letter import Filled, Letter
 from mta.core.template import MissingVariablesError, Source, TemplateError, Templates
-from mta.core.tracking import NO_TRACKING, Tracking, track
+from mta.core.tracking import (
+    NO_TRACKING,
+    Hit,
+    Tracking,
+    fill,
+    read_leave,
+    read_open,
+    track,
+)
 
 BASE = "https://t.example"
 ENTROPY = bytes(range(24))
@@ -120,3 +128,42 @@ def test_the_text_of_plain_html_is_made_once() -> None:
     made = letter(Source("", html)).fill({"name": "Bee"})
 
     assert made.rendered.text == text_of(made.rendered.html or "")
+
+
+LEAVE = "https://mail.example/u/"
+SECRET = b"s" * 32
+
+
+def leaving(source: Source, tracking: Tracking = NO_TRACKING) -> Filled:
+    """Fill a letter of a server that has a page to unsubscribe at."""
+    made = Letter(source, Templates(), tracking, base_url=BASE, entropy=ENTROPY, leave_url=LEAVE)
+    return made.fill(VARIABLES)
+
+
+@pytest.mark.parametrize("tracking", [NO_TRACKING, BOTH])
+@pytest.mark.parametrize("name", ["", "{{ url }}"])
+def test_a_link_to_leave_is_filled_and_not_tracked(tracking: Tracking, name: str) -> None:
+    html = f'<a href="https://a.example/{name}">a</a><a href="{{{{ unsubscribe_url }}}}">leave</a>'
+    made = leaving(Source("", html, "Leave: {{unsubscribe_url}} !"), tracking)
+
+    assert made.places is not None
+    body = "".join(made.pieces).encode()
+    filled = fill(body, made.places, SECRET, tenant_id=3, entry=9).decode()
+    token = filled.partition(LEAVE)[2][:35]
+    assert read_leave(token, [SECRET]) == Hit(3, 9)
+    assert read_open(token, [SECRET]) is None
+    assert filled.count("/t/c/") == bool(tracking)
+    text = fill("".join(made.text_pieces).encode(), made.places, SECRET, tenant_id=3, entry=9)
+    assert text.decode() == f"Leave: {LEAVE}{token} !"
+    assert len(made.text_pieces) == 3
+
+
+def test_without_a_page_to_leave_at_the_link_is_missing() -> None:
+    with pytest.raises(MissingVariablesError) as caught:
+        letter(Source("", "<p>{{ unsubscribe_url }}</p>")).fill(VARIABLES)
+    assert caught.value.names == ("unsubscribe_url",)
+
+
+def test_the_subject_has_no_link_to_leave() -> None:
+    with pytest.raises(MissingVariablesError):
+        leaving(Source("{{ unsubscribe_url }}", "<p>x</p>"))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import email
+import email.policy
+import re
+import urllib.request
+from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from tests.support.engine import Engine, configuration, running
+from tests.support.engine import Engine, configuration
 from tests.support.receiver import Receiver
 
 BASE = "https://mail.sender.test"
@@ -17,7 +21,8 @@ MEMBERS = 900
 TEMPLATE = {
     "name": "news",
     "subject": "News for {{ name }}",
-    "html": "<p>Dear {{ name }} of {{ city }},</p><a href='https://shop.example/'>look</a>",
+    "html": "<p>Dear {{ name }} of {{ city }},</p><a href='https://shop.example/'>look</a>"
+    "<a href='{{ unsubscribe_url }}'>leave</a>",
 }
 
 
@@ -68,12 +73,18 @@ async def campaign_of(engine: Engine, audience: str, **more: Any) -> str:
     return f"/v1/campaigns/{made['id']}"
 
 
-async def until(engine: Engine, path: str, is_so: Callable[[Any], bool], within: float = 45) -> Any:
-    """Ask for a campaign until something is so."""
-    async with asyncio.timeout(within):
-        while not is_so(shown := await ok(engine, "GET", path)):
-            await asyncio.sleep(0.1)
-    return shown
+def leave(engine: Engine, data: bytes) -> int:
+    """Follow the link to unsubscribe in a mail, and press the button; return the status."""
+    message = cast("EmailMessage", email.message_from_bytes(data, policy=email.policy.default))
+    body = message.get_body(("html",))
+    assert body is not None
+    [link] = re.findall(rf"href='{BASE}(/u/[^']*)'", body.get_content())
+    url = f"{engine.api}{link}"
+    with urllib.request.urlopen(url, timeout=20) as page:  # noqa: S310 - loopback
+        assert "Unsubscribe" in page.read().decode()
+    form = b"List-Unsubscribe=One-Click"
+    with urllib.request.urlopen(url, form, timeout=20) as page:  # noqa: S310 - loopback
+        return int(page.status)
 
 
 @pytest.mark.timeout(180)
@@ -82,7 +93,8 @@ async def test_killed_once_and_paused_once_everybody_has_one_email(tmp_path: Pat
         engine = Engine(tmp_path, config_for(receiver))
         await engine.start()
         try:
-            path = await campaign_of(engine, await audience_of(engine, MEMBERS))
+            audience = await audience_of(engine, MEMBERS)
+            path = await campaign_of(engine, audience)
             await ok(engine, "POST", f"{path}/send")
             await receiver.wait_for(150, within=30)
             await engine.kill()
@@ -95,10 +107,13 @@ async def test_killed_once_and_paused_once_everybody_has_one_email(tmp_path: Pat
             await asyncio.sleep(1.0)
             assert len(receiver.messages) == count
             await ok(engine, "POST", f"{path}/resume")
-            shown = await until(
-                engine, path, lambda it: it["status"] == "completed" and not it["counts"]["queued"]
-            )
+            async with engine.journal() as until:
+                await until(kind="campaign_completed", within=60)
+            shown = await ok(engine, "GET", path)
             accepted = await ok(engine, "GET", f"/v1/emails?campaign_id={path[14:]}&include=total")
+            assert await asyncio.to_thread(leave, engine, receiver.messages[0].data) == 200
+            stats = await ok(engine, "GET", f"{path}/stats")
+            counts = (await ok(engine, "GET", f"/v1/audiences/{audience}"))["counts"]
             assert await engine.stop() == 0
         finally:
             if engine.process is not None and engine.process.returncode is None:
@@ -113,3 +128,5 @@ async def test_killed_once_and_paused_once_everybody_has_one_email(tmp_path: Pat
         "sent": MEMBERS,
         "delivered": MEMBERS,
     }
+    assert stats["counts"]["unsubscribed"] == 1
+    assert counts == {"subscribed": MEMBERS - 1, "unsubscribed": 1}
