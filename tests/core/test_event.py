@@ -8,6 +8,7 @@ def test_every_kind_has_its_own_webhook_type() -> None:
     assert EventKind.REPORTED.webhook_type == EventKind.BOUNCED.webhook_type
     assert {name.partition(".")[0] for name in types} == {
         "email",
+        "campaign",
         "domain",
         "contact",
         "import",

@@ -29,9 +29,12 @@ FUNCTIONS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", 
 ANCHORED = {"match", "fullmatch"}
 
 LOCAL = {
+    "control_api.body_guard._pattern": r"/v1/audiences/[^/]+/imports",
+    "control_api.dialects.doors._pattern": r"/api/v1/lists/(?P<uid>[^/]+)/subscribers",
     "mta.core.html_links._end_of_raw": r"</script(?=[\s/>])",
     "mta.core.mime_reader._split": rb"--x" + _LINE_REST,
     "mta.core.spf_record._transformed": r"[.+]",
+    "mta.core.tracking.cut": r"(abc[0-9]{4})",
     "mta.core.tracking.fill": rb"abc(\d{4})",
 }
 """Functions that put a pattern together -> one that comes of it."""
