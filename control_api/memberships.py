@@ -199,6 +199,19 @@ async def get_membership(call: Call) -> Response:
     return answer(NOT_FOUND if found is None else member_json(found))
 
 
+async def list_of_contact(call: Call) -> Response:
+    """GET /v1/contacts/{id}/memberships: all of them, the oldest first."""
+
+    def look(connection: Connection) -> dict[str, object] | Problem:
+        contact = find_contact(connection, call)
+        if contact is None:
+            return NOT_FOUND
+        data = [member_json(one) for one in memberships.of_contact(connection, contact.row)]
+        return {"object": "list", "data": data, "has_more": False}
+
+    return answer(await call.services.database.read(look))
+
+
 async def change_member(call: Call) -> Response:
     """PATCH /v1/audiences/{id}/contacts/{contact}: status, and values merged in."""
     fields, now = Fields(read_json(await call.request.body()), []), call.services.now()
@@ -274,6 +287,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", _ALL, add_members, _WRITE, "Let people join an audience"),
     Route("GET", _ALL, list_members, _READ, "List the members of an audience"),
     Route("GET", _ONE, get_member, _READ, "Look at a member"),
+    Route("GET", "/v1/contacts/{id}/memberships", list_of_contact, _READ, "Which audiences"),
     Route("GET", "/v1/memberships/{id}", get_membership, _READ, "Look at a membership"),
     Route("PATCH", _ONE, change_member, _WRITE, "Change a member"),
     Route("DELETE", _ONE, remove_member, _WRITE, "Take a contact out of an audience"),

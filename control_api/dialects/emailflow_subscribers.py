@@ -42,6 +42,7 @@ from mta.core.event import JsonValue
 
 PER_PAGE = 25
 _MEMBER = "/v1/audiences/{id}/contacts/{contact}"
+_MEMBERSHIPS = "/v1/contacts/{id}/memberships"
 _WORDS = {"yes": "true", "no": "false"}
 
 
@@ -90,9 +91,9 @@ def _member(asked: Asked) -> Generator[Ask, Answer, Any]:
     if "@" not in name:
         params = {"id": id_of("mem", name)}
         return (yield Ask("GET", "/v1/memberships/{id}", params)).value
-    found = yield Ask("GET", "/v1/contacts/{id}/export", {"id": name})
+    found = yield Ask("GET", _MEMBERSHIPS, {"id": name})
     wanted = asked.path.get("list_uid") or asked.query.get("list_uid", "")
-    for one in found.value["memberships"]:
+    for one in found.value["data"]:
         if not wanted or one["audience_id"] == id_of(PREFIX, wanted):
             return one
     raise not_found()
@@ -111,14 +112,13 @@ def _one(asked: Asked) -> Steps:
 
 def _by_email(asked: Asked) -> Steps:
     try:
-        found = yield Ask("GET", "/v1/contacts/{id}/export", {"id": asked.path["email"]})
+        contact = (yield Ask("GET", "/v1/contacts/{id}", {"id": asked.path["email"]})).value
     except ApiError as refused:
         if refused.problem.status != 404:
             raise
         return Reply({"subscribers": []})
-    tags = found.value["contact"]["tags"]
-    members = found.value["memberships"]
-    return Reply({"subscribers": [subscriber_json(one, tags) for one in members]})
+    members = (yield Ask("GET", _MEMBERSHIPS, {"id": contact["id"]})).value["data"]
+    return Reply({"subscribers": [subscriber_json(one, contact["tags"]) for one in members]})
 
 
 def _update(asked: Asked) -> Steps:

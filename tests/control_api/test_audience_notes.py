@@ -57,7 +57,12 @@ async def test_a_member_is_found_by_the_id_of_the_membership(api: Api) -> None:
     joined = await api.client.post(f"{AUDIENCES}/{one['id']}/contacts", {"email": "ant@a.example"})
     path = f"/v1/memberships/{joined.json['id']}"
     assert (await api.client.get(path)).json == joined.json
-    assert (await api.client_with(api.new_key(2)).get(path)).status == 404
+    other = api.client_with(api.new_key(2))
+    assert (await other.get(path)).status == 404
+    for name in (joined.json["contact_id"], "ant@a.example"):
+        found = await api.client.get(f"/v1/contacts/{name}/memberships")
+        assert found.json == {"object": "list", "data": [joined.json], "has_more": False}
+        assert (await other.get(f"/v1/contacts/{name}/memberships")).status == 404
 
 
 @pytest.mark.parametrize("name", ["mem_0", "ct_01KJMQ0R000000000000000001", "mem_" + "Z" * 26])

@@ -13,7 +13,7 @@ from control_api.dialects.emailflow import DIALECT
 from control_api.dialects.emailflow_imports import to_form
 from mta.core.rate_limit import parse_limit
 from tests.control_api.conftest import Api
-from tests.seeds.emailflow_client import DONE, EmailFlow
+from tests.seeds.emailflow_client import BASES, DONE, EmailFlow
 from tests.seeds.shapes import assert_shape, row
 
 PEOPLE = [
@@ -91,7 +91,9 @@ async def queue(flow: EmailFlow, uid: str) -> Any:
 
 
 @row("E-23", "E-48")
-async def test_queue_an_import(flow: EmailFlow) -> None:
+@pytest.mark.parametrize("base", BASES, ids=["root", "prefix"])
+async def test_queue_an_import(api: Api, base: str) -> None:
+    flow = EmailFlow(api, base)
     flow.client.headers["Host"] = "mail.example"
     made = await queue(flow, await flow.new_list())
     url = f"http://mail.example{flow.base}/import-jobs/{made['job_uid']}"
