@@ -63,8 +63,9 @@ class Entrance:
         if self._position < 0:
             self._position = await database.write(automations.begin_mark)
         seen = await database.read(self._see)
-        if seen.entrants or seen.through - seen.start >= LAZY_MARK:
-            await database.write(partial(_let_in, seen=seen, now=now))
+        is_due = seen.entrants or seen.through - seen.start >= LAZY_MARK
+        if is_due and not await database.write(partial(_let_in, seen=seen, now=now)):
+            return True
         self._position = seen.through
         return seen.has_more
 
@@ -190,10 +191,16 @@ def _if_they_hold(
             yield Entrant(automation.row, row, reentry, audience_id)
 
 
-def _let_in(connection: Connection, seen: _Seen, now: datetime) -> None:
-    """Let contacts in and move the mark."""
+def _let_in(connection: Connection, seen: _Seen, now: datetime) -> bool:
+    """Let contacts in and move the mark; False when somebody else has moved it.
+
+    While a server is being replaced, its successor is at work before it has ended.
+    """
+    if automations.mark(connection) != seen.start:
+        return False
     _enter(connection, seen.entrants, now)
     automations.set_mark(connection, seen.through)
+    return True
 
 
 def _enter(connection: Connection, entrants: Iterable[Entrant], now: datetime) -> None:

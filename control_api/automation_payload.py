@@ -47,14 +47,14 @@ def read_automation(value: JsonValue) -> Wish | tuple[FieldError, ...]:
     """Return the automation that a whole JSON object describes, or all that is wrong with it."""
     fields = Fields(value, [])
     given = {name: value.get(name) for name in EVERY_NAME} if isinstance(value, dict) else {}
-    if len(encode(given)) > MAX_DEFINITION:
-        fields.fail("steps", "too_long", f"At most {MAX_DEFINITION} bytes are allowed.")
     name = fields.required_text("name", MAX_NAME)
     status = fields.text("status", 20) or ACTIVE
     if status not in (ACTIVE, PAUSED):
         fields.fail("status", "invalid_value", f"Expected {ACTIVE} or {PAUSED}.")
     definition = _definition(fields)
     fields.finish()
+    if not fields.errors and len(encode(given)) > MAX_DEFINITION:
+        fields.fail("steps", "too_long", f"At most {MAX_DEFINITION} bytes are allowed.")
     if fields.errors:
         return tuple(fields.errors)
     given = {key: one for key, one in given.items() if one is not None}

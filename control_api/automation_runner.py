@@ -90,7 +90,8 @@ class AutomationRunner:
 
     async def _do(self, work: Work, now: datetime, group: asyncio.TaskGroup) -> None:
         if work.is_deleted:
-            await self._remove(work.row)
+            remove = partial(automations.remove_some, row=work.row, limit=REMOVED_AT_ONCE)
+            await self._tools.database.write(remove)
             return
         if work.look_at is not None and work.look_at <= now:
             await self._entrance.look(work.row)
@@ -104,14 +105,10 @@ class AutomationRunner:
         """Yield when there is something to do; posts that are being made tell by a kick."""
         for work in found:
             if work.is_deleted:
+                yield self._tools.now()  # perhaps there is more of it
                 continue
             posts_at = None if work.row in self._posting else work.posts_at
             yield from (at for at in (work.due_at, posts_at, work.look_at) if at is not None)
-
-    async def _remove(self, row: int) -> None:
-        remove = partial(automations.remove_some, row=row, limit=REMOVED_AT_ONCE)
-        while await self._tools.database.write(remove):
-            pass
 
     async def _post(self, row: int) -> None:
         try:

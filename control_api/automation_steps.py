@@ -35,6 +35,7 @@ from mta.core.mime import Mailbox
 from mta.core.template import MAX_SUBJECT
 
 MAX_WAIT = timedelta(days=730)
+LAST_YEAR = 2199
 _UNITS = {
     "seconds": timedelta(seconds=1),
     "minutes": timedelta(minutes=1),
@@ -133,6 +134,8 @@ def _wait(fields: Fields) -> Step:
     amounts = {name: read_number(fields, name, 0, _most(name)) for name in _UNITS}
     delay = sum((_UNITS[name] * amount for name, amount in amounts.items()), timedelta())
     until, wished = filters.moment(fields, "until"), read_time(fields, "time")
+    if until is not None and until.year > LAST_YEAR:
+        fields.fail("until", "too_far", f"The year is {LAST_YEAR} at most.")
     if delay > MAX_WAIT:
         fields.fail("", "too_long", f"A wait takes {MAX_WAIT.days} days at most.")
     if delay and until:

@@ -213,18 +213,17 @@ def delete(connection: Connection, automation: AutomationRecord) -> None:
     connection.execute("UPDATE automations SET status = 'deleted' WHERE id = ?", (automation.row,))
 
 
-def remove_some(connection: Connection, row: int, *, limit: int) -> bool:
-    """Remove some runs of a deleted automation; False when all are gone, and itself with them."""
+def remove_some(connection: Connection, row: int, *, limit: int) -> None:
+    """Remove some runs of a deleted automation; when all are gone, itself with them."""
     removed = connection.execute(
         "DELETE FROM automation_runs WHERE id IN"
         " (SELECT id FROM automation_runs WHERE automation_id = ? ORDER BY id LIMIT ?)",
         (row, limit),
     )
     if removed.rowcount == limit:
-        return True
+        return
     connection.execute("DELETE FROM automation_versions WHERE automation_id = ?", (row,))
     connection.execute("DELETE FROM automations WHERE id = ? AND status = 'deleted'", (row,))
-    return False
 
 
 def listening(connection: Connection) -> Mapping[int, tuple[str, ...]]:

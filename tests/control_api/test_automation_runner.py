@@ -283,6 +283,23 @@ class TestEntering:
         await rig.work()
         assert await rig.counts(made) == {"runs": 2, "completed": 2}
 
+    async def test_two_runners_do_everything_once(self, rig: Rig) -> None:
+        # While a server is being replaced there are two for a moment.
+        made = await rig.make(
+            *({"type": "tag", "add": ["x"]}, {"type": "tag", "remove": ["x"]}) * 2,
+            trigger={"type": "contact.created"},
+            reentry="always",
+        )
+        people = [{"email": f"p{number}@dest.test"} for number in range(120)]
+        await rig.ask("POST", "/v1/contacts/batch", {"contacts": people})
+        others = [rig.new_runner() for _ in range(2)]
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            for _ in range(12):
+                await asyncio.gather(*(one.turn(group) for one in (rig.runner, *others)))
+        await rig.work()
+        assert await rig.counts(made) == {"runs": 120, "completed": 120}
+        assert rig.api.count("automation_steps") == 120 * 4
+
     async def test_many_events_at_once(self, rig: Rig) -> None:
         made = await rig.make({"type": "stop"}, trigger={"type": "contact.created"})
         people = [{"email": f"p{number}@dest.test"} for number in range(700)]

@@ -132,6 +132,7 @@ class TestMaking:
         assert (await reader.post(PATH, BASE)).status == 403
 
 
+LONG = [f"{number:0100}" for number in range(50)]
 DEEP: Any = {"tag": "x"}
 for _ in range(5):
     DEEP = {"not": DEEP}
@@ -155,7 +156,7 @@ class TestBadInput:
             ({"steps": STOP}, "steps", "invalid_type"),
             ({"steps": [STOP] * 101}, "steps", "too_many"),
             ({"steps": [{"type": "branch", "then": [STOP] * 100}]}, "steps", "too_many"),
-            ({"steps": [{**STOP, "x": "y" * 70_000}]}, "steps", "too_long"),
+            ({"steps": [{"type": "tag", "add": LONG}] * 20}, "steps", "too_long"),
             ({"conditions": {"tag": "x"}}, "conditions", "invalid_type"),
             ({"conditions": [{"tag": "x"}] * 51}, "conditions", "too_many"),
         ],
@@ -248,6 +249,8 @@ class TestBadInput:
             ({"type": "wait", "days": 730, "hours": 1}, "", "too_long"),
             ({"type": "wait", "until": "tomorrow"}, ".until", "invalid_time"),
             ({"type": "wait", "until": "2030-01-01T00:00:00Z", "days": 1}, ".until", "conflict"),
+            ({"type": "wait", "until": "9999-12-31T23:59:59Z"}, ".until", "too_far"),
+            ({"type": "wait", "days": 2**70}, ".days", "invalid_value"),
             ({"type": "wait", "time": "noon"}, ".time", "invalid_time"),
             ({"type": "tag"}, "", "required"),
             ({"type": "tag", "add": "x"}, ".add", "invalid_type"),

@@ -68,12 +68,12 @@ async def test_who_joins_gets_a_mail_and_later_another(tmp_path: Path) -> None:
     ):
         audience, automation = await make(engine, {"type": "webhook", "url": hooks.url})
         await join(engine, audience, ["bee@dest.test"])
-        first, second = await receiver.wait_for(2)
+        first, second = await receiver.wait_for(2, within=30)
         [post] = await hooks.wait_for(1)
         counts = await until_ended(engine, automation, 1)
         body = {"email": "bee@dest.test", "data": {"n": 1}}
         begun = await ask(engine, "POST", f"/v1/automations/{automation}/execute", body)
-        await receiver.wait_for(4)
+        await receiver.wait_for(4, within=30)
     assert [parsed(one.data)["Subject"] for one in (first, second)] == ["Welcome BEE", "Again BEE"]
     assert parsed(first.data)["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert json.loads(post.body)["data"]["contact"]["email"] == "bee@dest.test"
@@ -93,7 +93,7 @@ async def test_a_crash_loses_no_step_and_repeats_none(tmp_path: Path, faults: st
         if faults:
             assert await engine.wait() == 137
         else:
-            await receiver.wait_for(len(PEOPLE))
+            await receiver.wait_for(len(PEOPLE), within=30)
             await engine.kill()
         engine.faults = ""
         await engine.start()
@@ -102,7 +102,7 @@ async def test_a_crash_loses_no_step_and_repeats_none(tmp_path: Path, faults: st
         total = (await ask(engine, "GET", "/v1/emails?include=total"))["total"]
         assert total == 2 * len(PEOPLE)
         while sum(map(len, ids(receiver).values())) < total:
-            await receiver.wait_for(len(receiver.messages) + 1, within=20)
+            await receiver.wait_for(len(receiver.messages) + 1, within=30)
     assert {one: len(found) for one, found in ids(receiver).items()} == dict.fromkeys(PEOPLE, 2)
 
 
