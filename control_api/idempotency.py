@@ -79,7 +79,13 @@ class Once:
         self._scope = f"{call.request.method} {call.request.scope['path']}"
         self._key = key
         query: bytes = call.request.scope["query_string"]
-        self._fingerprint = hashlib.sha256(query + b"\0" + body).digest() if key else b""
+        self._hash = hashlib.sha256(query + b"\0")
+        self.absorb(body)
+
+    def absorb(self, more: bytes) -> None:
+        """Take more of the body, where it is read in pieces."""
+        if self._key:
+            self._hash.update(more)
 
     @property
     def mark(self) -> tuple[int, str, str]:
@@ -91,7 +97,10 @@ class Once:
         return await self._database.write(lambda db: self._earlier(db) or self._carry_out(db, act))
 
     async def is_done(self) -> bool:
-        """Tell whether it was carried out before, for what takes more than one transaction."""
+        """Tell whether it was carried out before, for what takes more than one transaction.
+
+        Before all of the body was absorbed: whether any request with this key was.
+        """
         return await self._database.read(self._earlier) is not None
 
     def _earlier(self, connection: Connection) -> Outcome | None:
@@ -106,7 +115,7 @@ class Once:
         )
         if stored is None:
             return None
-        if stored.fingerprint != self._fingerprint:
+        if stored.fingerprint != self._hash.digest():
             return Outcome(_MISMATCH)
         response = Response(stored.body, stored.status, media_type="application/json")
         response.headers[REPLAYED] = "true"
@@ -119,7 +128,7 @@ class Once:
         response = json_response(written.value)
         if self._key:
             answer = StoredAnswer(
-                self._fingerprint, response.status_code, bytes(response.body), self._now
+                self._hash.digest(), response.status_code, bytes(response.body), self._now
             )
             idempotency.remember(
                 connection,

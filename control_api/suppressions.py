@@ -20,7 +20,7 @@ from control_api import filters
 from control_api.body_guard import Streamed
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, read_json
-from control_api.idempotency import Written, once
+from control_api.idempotency import Once, Written, once
 from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
 from mta.core import suppression_csv
@@ -172,6 +172,9 @@ class _Import:
         }
 
 
+_FORGOTTEN = Problem(409, "idempotency_in_flight", "The answer expired just now; ask again.")
+
+
 async def import_suppressions(call: Call) -> Response:
     """POST /v1/suppressions/import: a list in CSV, written as it arrives.
 
@@ -181,16 +184,33 @@ async def import_suppressions(call: Call) -> Response:
     fields = filters.query_fields(call.request)
     reason = fields.text("reason", suppression_csv.MAX_REASON) or suppression_csv.DEFAULT_REASON
     filters.finish(fields)
-    reader, under_way = Reader(reason), _Import(call.services.new_id("imp"))
+    with once(call, b"") as request:
+        if await request.is_done():
+            async for chunk in call.request.stream():
+                request.absorb(chunk)
+            return (await request.run(lambda _: _FORGOTTEN)).response()
+        under_way = await _import(call, request, Reader(reason))
+        outcome = await request.run(lambda _: Written(under_way.as_json()))
+    return outcome.response()
+
+
+async def _import(call: Call, request: Once, reader: Reader) -> _Import:
+    """Read the rest of the body and write it.
+
+    Raises:
+        ApiError: it is no CSV; what came before that is written.
+    """
+    under_way = _Import(call.services.new_id("imp"))
     try:
         async for chunk in call.request.stream():
+            request.absorb(chunk)
             under_way.take(await asyncio.to_thread(reader.feed, chunk))
             await _write(call, under_way, at_least=BATCH)
         under_way.take(reader.feed(b"", is_last=True))
         await _write(call, under_way, at_least=1)
     except CsvError as error:
         raise ApiError(_broken(error, under_way)) from None
-    return json_response(under_way.as_json())
+    return under_way
 
 
 async def _write(call: Call, under_way: _Import, *, at_least: int) -> None:

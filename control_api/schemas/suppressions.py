@@ -131,6 +131,7 @@ SPECS: Mapping[str, Spec] = {
                 },
             )
         ),
+        is_idempotent=True,
         examples={"Two": "email,reason\r\nann@example.net,manual\r\nbob@example.net,complaint\r\n"},
     ),
     "GET /v1/suppressions/export": Spec(

@@ -12,6 +12,7 @@ import pytest
 from config import settings
 from storage import events
 from tests.control_api.conftest import EMAIL, Api
+from tests.support.asgi import Reply
 
 PATH = "/v1/suppressions"
 
@@ -220,6 +221,25 @@ class TestCsv:
         reply = await api.client.request("POST", f"{PATH}/import", body=chunks())
         assert reply.status == 422
         assert "1000 addresses were added before, with the rule imp_" in reply.json["detail"]
+
+    async def test_a_key_makes_a_repeat_harmless(self, api: Api) -> None:
+        async def chunks(last: bytes = b"elk@x.example\r\n") -> AsyncIterator[bytes]:
+            yield b"ant@x.example\r\n"
+            yield last
+
+        async def sent(body: AsyncIterator[bytes]) -> Reply:
+            headers = {"idempotency-key": "list-1"}
+            return await api.client.request("POST", f"{PATH}/import", body=body, headers=headers)
+
+        first = await sent(chunks())
+        assert (first.status, first.json["added"]) == (200, 2)
+        assert (await api.client.post(f"{PATH}/undo", {"rule": first.json["id"]})).status == 200
+        again = await sent(chunks())
+        assert (again.status, again.json) == (200, first.json)
+        assert again.headers["idempotent-replayed"] == "true"
+        other = await sent(chunks(b"bee@x.example\r\n"))
+        assert (other.status, other.json["code"]) == (422, "idempotency_mismatch")
+        assert (await api.client.get(PATH)).json["data"] == []
 
     async def test_the_export_is_what_an_import_takes(self, api: Api) -> None:
         odd = ["=cmd@x.test", "+1@x.test", "'a@x.test", '"a,b"@x.test', "z@x.test"]
