@@ -3,7 +3,7 @@
 One import of a tenant at a time, a few in all; a batch is one transaction, which also moves the
 mark, so whatever ends the server, each row counts once. Reading is another process's
 (import_reader.py). Not here: the requests (imports.py), the rows' way into storage
-(storage/imports.py).
+(storage/import_rows.py).
 """
 
 from __future__ import annotations
@@ -186,7 +186,10 @@ class ImportWorker:
             self._database.read, partial(imports.ended_files, limit=SWEPT)
         ):
             for number, name in files:
-                await asyncio.to_thread(self._database.spool.remove, name)
+                try:
+                    await asyncio.to_thread(self._database.spool.remove, name)
+                except StorageUnavailable:  # the next sweep tries again
+                    return
                 forget = partial(imports.forget_file, number=number)
                 await self._patiently(self._database.write, forget)
 

@@ -84,8 +84,9 @@ def test_rows_count_once(connection: Connection) -> None:
     one = running(connection, into)
     first = step(0, people("a", "b"), RefusedRow(2, "email", "x", "X.", "no"), position=70)
     assert import_rows.apply(connection, one.row, first, now=NOW)
-    assert not import_rows.apply(connection, one.row, first, now=NOW)
-    assert not import_rows.apply(connection, one.row, step(4, people("c")), now=NOW)
+    assert import_rows.apply(connection, one.row, first, now=NOW)
+    with pytest.raises(LookupError):
+        import_rows.apply(connection, one.row, step(4, people("c")), now=NOW)
     assert import_rows.apply(connection, one.row, step(3, people("b", "c")), now=NOW)
     found = again(connection, one)
     assert found.counts == Counts(5, inserted=3, updated=1, skipped=0, failed=1)
