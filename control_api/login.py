@@ -13,11 +13,10 @@ from starlette.responses import Response
 from control_api import filters
 from control_api.api_keys import require_no_more
 from control_api.auth import key_of
-from control_api.client_address import client_address
 from control_api.errors import UNAUTHORIZED, ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, read_json
 from control_api.routes import Call, Route, json_response, timestamp
-from control_api.users import as_json
+from control_api.users import as_json, count_attempt
 from mta.core import password
 from mta.core.access import ANY_KEY, grants
 from mta.core.address import Address, AddressError, parse_address
@@ -82,7 +81,7 @@ async def exchange(call: Call, token: str) -> dict[str, object]:
         ApiError: 401 when it is none, or was used; 429 for one attempt too many.
     """
     require_enabled(call)
-    _count(call)
+    count_attempt(call)
     now, hashed = call.services.now(), key_hash(token)
     credentials = None
     if is_login_token(token):
@@ -147,7 +146,7 @@ def require_enabled(call: Call) -> None:
 async def _check(call: Call, email: str, given: str) -> Credentials:
     """Return whose password this is; takes as long whether there is such a user or not."""
     address = _address(email)
-    _count(call, users.key_of(address) if address else "")
+    count_attempt(call, users.key_of(address) if address else "")
     database = call.services.database
     stored = None
     if address is not None:
@@ -214,12 +213,6 @@ async def _whose(call: Call, wanted: str) -> User:
 
 def _unknown_user() -> Problem:
     return invalid([FieldError("user_id", "unknown_user", "You have no such user.")])
-
-
-def _count(call: Call, user: str = "") -> None:
-    settings = call.services.settings.api
-    address = client_address(call.request, settings.trusted_proxies).text
-    call.services.gate.logins.count(address, user)
 
 
 async def _small_body(call: Call) -> bytes:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from control_api import filters
 from control_api.api_keys import require_no_more
+from control_api.client_address import client_address
 from control_api.contact_payload import read_address
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, read_json
@@ -22,6 +23,7 @@ from control_api.paging import read_page
 from control_api.routes import Call, Route, json_response, timestamp
 from mta.core import password
 from mta.core.access import ADMIN, ANY_KEY
+from mta.core.address import parse_address
 from mta.core.role import ROLES, Role
 from storage import tenancy, users
 from storage.database import Connection
@@ -160,10 +162,20 @@ async def _require_own(call: Call, user: User, given: str) -> None:
     if stored is None:
         raise ApiError(NOT_FOUND)
     logins = call.services.gate.logins
-    logins.count("", user.email)
+    count_attempt(call, users.key_of(parse_address(user.email)))
     if stored.password and not await logins.matches(given, stored.password):
         wrong = FieldError("current_password", "invalid_value", "This is not your password.")
         raise ApiError(invalid([wrong]))
+
+
+def count_attempt(call: Call, user: str = "") -> None:
+    """Count an attempt to show a password or link; `user` stands for the user that it names.
+
+    Raises:
+        ApiError: 429; it is one too many.
+    """
+    proxies = call.services.settings.api.trusted_proxies
+    call.services.gate.logins.count(client_address(call.request, proxies).text, user)
 
 
 def as_json(user: User) -> dict[str, object]:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from storage import credit_ledger
 from storage.credits import account
 from storage.database import Connection, Database
@@ -100,6 +102,7 @@ async def test_fifty_at_once_over_both_doors_never_overspend(tmp_path: Path) -> 
         assert_sums_up(engine)
 
 
+@pytest.mark.timeout(180)
 async def test_kill_9_while_sending_leaves_nothing_reserved(tmp_path: Path) -> None:
     clients = Clients()
     del clients.left[600:]
@@ -130,24 +133,28 @@ async def ok(engine: Engine, method: str, path: str, body: Any = None) -> Any:
     return answer.body
 
 
-async def test_a_campaign_pays_for_what_it_delivers(tmp_path: Path) -> None:
+@pytest.mark.timeout(180)
+async def test_a_campaign_that_is_killed_pays_for_what_it_delivers(tmp_path: Path) -> None:
     campaign = {
         "name": "Spring",
         "from": "shop@sender.test",
         "subject": "Spring",
         "text": "Spring is here",
-        "recipients": [f"p{number}@dest.test" for number in range(60)],
+        "recipients": [f"p{number}@dest.test" for number in range(600)],
     }
     async with Receiver() as receiver:
         public = paying(receiver).replace("[api]\n", '[api]\npublic_url = "https://m.test"\n', 1)
         async with running(tmp_path, public) as engine:
-            await give(engine, 70)
+            await give(engine, 610)
             await ok(engine, "POST", "/v1/suppressions", {"email": "p7@dest.test"})
             path = f"/v1/campaigns/{(await ok(engine, 'POST', '/v1/campaigns', campaign))['id']}"
             later = f"/v1/campaigns/{(await ok(engine, 'POST', '/v1/campaigns', campaign))['id']}"
             async with engine.journal() as until:
                 await ok(engine, "POST", f"{path}/send")
-                await until(kind="campaign_completed")
+                await receiver.wait_for(50, within=30)
+                await engine.kill()
+                await engine.start()
+                await until(kind="campaign_completed", within=60)
                 body = await settled(engine)
                 assert (body["balance"], body["available"]) == (11, 11)
                 soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
