@@ -25,6 +25,14 @@ MAX_FORM = 8000
 MAX_SHORT = 3
 """Short gaps that a phrase may have: each multiplies the ways to read a text."""
 
+_BEGIN = 3
+"""Letters of a word's beginning that a phrase is filed under where it has no whole word."""
+
+_ANY = ""
+"""What phrases are filed under that any text has to be compared with."""
+_FOREIGN = " "
+"""And those that any text has to be compared with that is not all ASCII."""
+
 _NEAR_CHARACTERS = 100
 """That the words of a short gap may come to, so that counting them stays cheap."""
 
@@ -214,8 +222,9 @@ def _token(token: str) -> str:
 class PhraseIndex:
     """Many phrases and families, each with the number of whom it belongs to.
 
-    Those of whole words stand in a tree. Those with a `*` are filed under their rarest word, so
-    that a text is compared with few of them, or with every text where they have no whole word.
+    Those of whole words stand in a tree. Those with a `*` are filed under their rarest word, or
+    how their first word begins, so that a text is compared with few of them; all texts are with
+    those that have neither.
     """
 
     def __init__(
@@ -233,16 +242,29 @@ class PhraseIndex:
             self._tree.plant(owner, family.steps)
         uses = Counter(word for _, phrase in filed for word in set(phrase.words))
         self._filed: dict[str, list[tuple[int, Phrase]]] = defaultdict(list)
+        self._begun: dict[str, list[tuple[int, Phrase]]] = defaultdict(list)
         for owner, phrase in filed:
-            key = min(phrase.words, key=lambda word: (uses[word], -len(word)), default="")
-            self._filed[key].append((owner, phrase))
+            begin = phrase.pieces[0][: 1 + _BEGIN]
+            if phrase.words:
+                key = min(phrase.words, key=lambda word: (uses[word], -len(word)))
+                self._filed[key].append((owner, phrase))
+            elif begin.rfind(" ") == 0 and len(begin) == 1 + _BEGIN:
+                self._begun[begin[1:]].append((owner, phrase))
+            else:
+                is_ascii = "".join(phrase.pieces).isascii()
+                self._filed[_ANY if is_ascii else _FOREIGN].append((owner, phrase))
 
     def owners(self, form: str) -> set[int]:
         """Return the numbers of all whose phrases the normal form holds."""
         words = form.split()
         found = self._tree.owners(words)
-        for word in self._filed.keys() & {"", *words}:
-            for owner, phrase in self._filed[word]:
+        keys = {_ANY, _ANY if form.isascii() else _FOREIGN, *words}
+        near = [self._filed[word] for word in self._filed.keys() & keys]
+        if self._begun:
+            begins = {word[:_BEGIN] for word in words}
+            near += [self._begun[begin] for begin in self._begun.keys() & begins]
+        for phrases in near:
+            for owner, phrase in phrases:
                 if phrase.pieces[0] in form and phrase.is_in(form):
                     found.add(owner)
         return found

@@ -6,7 +6,7 @@ linear in the length of the text. Not here: phrases with parts of words (phrases
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 NEAR = 3
@@ -81,20 +81,36 @@ class WordTree:
         chosen = [
             self._chosen(words, place) if word in firsts else () for place, word in enumerate(words)
         ]
-        ways: list[tuple[_Node, int]] = []
-        for start, word in enumerate(words):
-            if chosen[start] or word in roots:
-                _go_on(self._root, word, start, chosen[start], ways)
-            while ways:
-                node, place = ways.pop()
-                if node.owners:
-                    found.update(node.owners)
-                if place < len(words):
-                    _go_on(node, words[place], place, chosen[place], ways)
-                    if node.gap is not None:
-                        for at in range(place, min(place + NEAR + 1, len(words))):
-                            _go_on(node.gap, words[at], at, chosen[at], ways)
+        root, end = self._root, len(words)
+        ways = [(root, at) for at, word in enumerate(words) if chosen[at] or word in roots]
+        while ways:
+            node, place = ways.pop()
+            if node.owners:
+                found.update(node.owners)
+            if place == end:
+                continue
+            if (following := node.words.get(words[place])) is not None:
+                ways.append((following, place + 1))
+            if node.lists:
+                for number, behind in chosen[place]:
+                    if (following := node.lists.get(number)) is not None:
+                        ways.append((following, behind))
+            if node.gap is not None:
+                ways += self._behind_gap(node.gap, words, place, chosen)
         return found
+
+    @staticmethod
+    def _behind_gap(
+        gap: _Node, words: Sequence[str], place: int, chosen: Sequence[Sequence[tuple[int, int]]]
+    ) -> Iterator[tuple[_Node, int]]:
+        """Yield the places in the tree that are reached with up to NEAR words left out."""
+        for at in range(place, min(place + NEAR + 1, len(words))):
+            if (following := gap.words.get(words[at])) is not None:
+                yield following, at + 1
+            if gap.lists:
+                for number, behind in chosen[at]:
+                    if (following := gap.lists.get(number)) is not None:
+                        yield following, behind
 
     def _chosen(self, words: Sequence[str], place: int) -> Sequence[tuple[int, int]]:
         """Return the lists of which a choice stands at a place, each with the place behind it."""
@@ -105,19 +121,3 @@ class WordTree:
             found += [(number, place) for number in node.owners]
             node = node.words.get(words[place]) if place < len(words) else None
         return found
-
-
-def _go_on(
-    node: _Node,
-    word: str,
-    place: int,
-    chosen: Sequence[tuple[int, int]],
-    ways: list[tuple[_Node, int]],
-) -> None:
-    """Add the nodes that follow a node by what stands at a place, each with the place behind."""
-    if (following := node.words.get(word)) is not None:
-        ways.append((following, place + 1))
-    if chosen and node.lists:
-        for number, end in chosen:
-            if (after := node.lists.get(number)) is not None:
-                ways.append((after, end))
