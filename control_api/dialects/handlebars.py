@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-_TAG = re.compile(r"\{\{\{.*?\}\}\}|\{\{!--.*?--\}\}|\{\{.*?\}\}", re.DOTALL)
+_TAG = re.compile(r"\{\{\{[^{}]{0,60}\}{0,3}|\{\{!--.*?(?:--\}\}|\Z)|\{\{.*?(?:\}\}|\Z)", re.DOTALL)
+"""A tag. One without an end reaches to the end of the text, or each would be looked for in vain."""
 _PATH = re.compile(r"((?:\.\./)*)(this|@?[A-Za-z_]\w*)((?:\.[A-Za-z_]\w*)*)", re.ASCII)
 _LOOP = {"@index": "forloop.index0", "@first": "forloop.first", "@last": "forloop.last"}
 _FALSY = ("", " != false", ' != ""', " != 0", " != empty")
@@ -62,6 +63,8 @@ class _Writer:
     def write_tag(self, tag: str) -> None:
         if tag.startswith("{{{"):
             raise HandlebarsError(f"{tag[:60]}: values are always escaped here; use two braces")
+        if not tag.endswith("}}"):
+            raise HandlebarsError(f"{tag[:60]}: the tag is not closed")
         inner = tag[2:-2].strip("~").strip()
         if inner.startswith("!"):
             return

@@ -20,7 +20,7 @@ from mta.core.html_text import text_of, with_inline_styles
 from mta.core.template import Rendered, Source, Templates, is_much_to_style
 from mta.core.tracking import Places, Tracking, cut, place_to_leave, places_of, track
 
-_BRACES = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_BRACES = re.compile(r"\{\{.*?(?:\}\}|\Z)|\{%.*?(?:%\}|\Z)", re.DOTALL)
 _LEAVE = re.compile(r"\{\{-?\s*unsubscribe_url\s*-?\}\}")
 _BODY_END = re.compile(r"</body[\s/>]", re.IGNORECASE)
 

@@ -59,6 +59,8 @@ def test_says_what_handlebars_says(source: str, values: dict[str, Any], said: st
     ("source", "named"),
     [
         ("{{{raw}}}", "{{{raw}}}"),
+        ("Hello {{name", "{{name: the tag is not closed"),
+        ("Hello {{!-- what }} for", "the tag is not closed"),
         ("{{& raw}}", "unescaped"),
         ("{{> footer}}", "partials"),
         ('{{insert name "default=you"}}', "insert"),
