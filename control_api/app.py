@@ -191,7 +191,7 @@ def _described(base_url: str) -> tuple[bytes, bytes]:
     return encode(document), docs_page.render(document)
 
 
-_PAGES = ("/u/", "/c/")
+_PAGES = ("/u/", "/c/", "/login/")
 """Where links in mail lead: no key, and anybody may come."""
 
 
