@@ -7,6 +7,7 @@ over. Pure mappers; not here: the calls (emailflow_subscribers.py, emailflow_imp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ EMAIL = "EMAIL"
 FIRST, LAST = "FIRST_NAME", "LAST_NAME"
 STATUSES = ("subscribed", "unsubscribed", "unconfirmed")
 _TAGS = ("tag", "tags")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 RENAMED = {"email": EMAIL, "tags": "tag", "name": FIRST}
 
 
@@ -71,10 +73,9 @@ def _value(text: str, kind: str) -> JsonValue:
 
 def _number(text: str) -> JsonValue:
     """Return the number that a form says; other text as it is, for the list to refuse."""
-    try:
-        return int(text) if text.lstrip("+-").isdecimal() else float(text)
-    except ValueError:
+    if not _NUMBER.fullmatch(text):
         return text
+    return float(text) if "." in text else int(text)
 
 
 def full_name(first: str, last: str) -> str:
