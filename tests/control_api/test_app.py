@@ -101,7 +101,7 @@ def test_routes_are_documented_and_unique() -> None:
     assert public == {
         *("/healthz", "/readyz", "/metrics", "/docs", "/v1/openapi.json"),
         *("/t/o/{token}.gif", "/t/c/{token}/{target}"),
-        "/u/{token}",
+        *("/u/{token}", "/c/{token}", "/login/{token}", "/v1/login"),
     }
 
 
