@@ -27,6 +27,7 @@ _KEPT = {
     Undeletable.DEFAULT: "The first tenant cannot be deleted.",
     Undeletable.DOMAINS: "Delete its sender domains first.",
     Undeletable.QUEUE: "Mail of it is still in the queue; cancel that first.",
+    Undeletable.CONTENT: "Delete its contacts, audiences, templates and campaigns first.",
 }
 
 

@@ -150,3 +150,26 @@ def skipped(
         for place, email, reason, detail, at in rows
     ]
     return found[::-1] if is_back else found
+
+
+def forget(connection: Connection, tenant_id: int, key: str, email: str) -> None:
+    """Delete what campaigns of a tenant know of a person: as recipient, as skipped, as sent to.
+
+    Who has not had a turn in a campaign to given recipients gets none.
+
+    Args:
+        connection: of a write.
+        tenant_id: whose campaigns.
+        key: what addresses are compared by.
+        email: the address.
+    """
+    ours = "campaign_id IN (SELECT id FROM campaigns WHERE tenant_id = ?)"
+    connection.execute(
+        f"DELETE FROM campaign_recipients WHERE key = ? AND {ours}", (key, tenant_id)
+    )
+    connection.execute(
+        f"DELETE FROM campaign_skips WHERE email IN (?, ?) AND {ours}", (email, key, tenant_id)
+    )
+    connection.execute(
+        "DELETE FROM campaign_keys WHERE tenant_id = ? AND key = ?", (tenant_id, key)
+    )

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.event import EventKind, JsonValue
-from storage import contact_events
+from storage import campaign_people, contact_events
 from storage.contact_events import News
 from storage.database import Connection
 from storage.sql import chunks, given, marks
@@ -342,7 +342,7 @@ def note_engagement(
 
 
 def delete(connection: Connection, contact: ContactRecord, *, now: datetime) -> None:
-    """Forget a contact, its tags and memberships, and what imports and events say of it.
+    """Forget a contact, its tags and memberships, and what imports, campaigns and events say of it.
 
     An event tells of it, the last one that has the address. Suppressions of the address stay.
     """
@@ -355,6 +355,10 @@ def delete(connection: Connection, contact: ContactRecord, *, now: datetime) -> 
         " (SELECT id FROM imports WHERE tenant_id = (SELECT tenant_id FROM contacts WHERE id = ?))",
         (contact.email, contact.key, contact.row),
     )
+    [(tenant_id,)] = connection.execute(
+        "SELECT tenant_id FROM contacts WHERE id = ?", (contact.row,)
+    ).fetchall()
+    campaign_people.forget(connection, tenant_id, contact.key, contact.email)
     connection.execute("DELETE FROM contacts WHERE id = ?", (contact.row,))
 
 

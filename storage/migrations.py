@@ -69,6 +69,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "channels": schema_channels.CHANNELS,
     "queue_changes": schema_queue_changes.QUEUE_CHANGES,
     "figures": schema_figures.FIGURES,
+    "campaigns_forgetting": schema_campaigns.FORGETTING,
 }
 """Name -> statements, in the order they are applied."""
 

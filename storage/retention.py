@@ -103,6 +103,7 @@ def _prune_events(connection: Connection, before_ms: int, limit: int) -> list[in
     if not done:
         return []
     webhook_attempts.forget_through(connection, done[-1])
+    connection.execute("DELETE FROM campaign_log WHERE seq <= ?", done[-1:])
     deleted = connection.execute(
         "DELETE FROM events WHERE seq <= ? RETURNING message_id", done[-1:]
     )

@@ -118,4 +118,12 @@ CREATE TABLE campaign_log (
     WHERE campaign IS NOT NULL AND pending > 0
     """,
 )
-"""The migration."""
+"""The migration of campaigns."""
+
+FORGETTING: tuple[str, ...] = (
+    "CREATE INDEX campaign_skips_by_email ON campaign_skips (email)",
+    "CREATE INDEX campaign_recipients_by_key ON campaign_recipients (key)",
+    "CREATE INDEX campaign_keys_by_key ON campaign_keys (tenant_id, key)",
+    "CREATE INDEX campaign_log_by_seq ON campaign_log (seq)",
+)
+"""The migration by which people, and events that are pruned, are found to be forgotten."""

@@ -50,6 +50,8 @@ class Undeletable(enum.Enum):
     """It still has sender domains, whose private keys are files."""
     QUEUE = "queue"
     """Mail of it is still in the queue."""
+    CONTENT = "content"
+    """It still has contacts, audiences, templates or campaigns."""
 
 
 def number_of(tenant: str) -> int | None:
@@ -119,12 +121,20 @@ def obstacle(connection: Connection, number: int) -> Undeletable | None:
         sql = f"SELECT 1 FROM entries WHERE state = {state} AND +tenant_id = ? LIMIT 1"  # noqa: S608
         if connection.execute(sql, (number,)).fetchone():
             return Undeletable.QUEUE
+    for table in _CONTENT:
+        sql = f"SELECT 1 FROM {table} WHERE tenant_id = ? LIMIT 1"  # noqa: S608
+        if connection.execute(sql, (number,)).fetchone():
+            return Undeletable.CONTENT
     return None
+
+
+_CONTENT = ("contacts", "audiences", "templates", "campaigns")
+"""Tables whose rows have others below them, perhaps many: they are deleted one by one."""
 
 
 _WITH_IT = (
     *("api_keys", "users", "webhooks", "suppressions", "tenant_quotas"),
-    *("credit_accounts", "credit_transactions"),
+    *("credit_accounts", "credit_transactions", "imports", "channel_items"),
 )
 """Tables whose rows go with their tenant."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from control_api.campaign_payload import MAX_RECIPIENTS, MAX_TESTS
 from control_api.schemas import campaigns as schemas
 from mta.core.access import Access
 from mta.core.campaign import Brakes, CampaignStatus
+from storage import retention
 from storage.entries import EntryState
 from tests.control_api.campaigning import CAMPAIGNS, DRAFT, Campaigning
 from tests.control_api.conftest import Api
@@ -430,6 +433,38 @@ class TestStopping:
         first = await desk.client.request("POST", f"{path}/send", headers=head)
         again = await desk.client.request("POST", f"{path}/send", headers=head)
         assert (first.status, again.status, again.json) == (200, 200, first.json)
+
+
+class TestForgetting:
+    async def test_a_contact_that_is_deleted_is_in_no_list(self, desk: Campaigning) -> None:
+        people = [{"email": ANT, "variables": {"city": "Rome"}}, BEE]
+        for once_key in ("one", "two"):
+            await desk.sent(recipients=people, subject="{{ city }}", send_once_key=once_key)
+        await desk.advance()
+        for email in (ANT, BEE):
+            made = await desk.ok("POST", "/v1/contacts", {"email": email})
+            await desk.ok("DELETE", f"/v1/contacts/{made['id']}")
+        for table in ("campaign_recipients", "campaign_skips", "campaign_keys"):
+            assert desk.api.count(table) == 0
+
+    async def test_what_others_know_of_the_address_stays(self, desk: Campaigning) -> None:
+        other = desk.api.client_with(desk.api.new_key(SECRET_TENANT))
+        body = DRAFT | {"recipients": [ANT]}
+        assert (await other.post(CAMPAIGNS, body)).status == 200
+        made = await desk.ok("POST", "/v1/contacts", {"email": ANT})
+        await desk.ok("DELETE", f"/v1/contacts/{made['id']}")
+        assert desk.api.count("campaign_recipients") == 1
+
+    async def test_logs_end_with_the_events(self, desk: Campaigning) -> None:
+        path = await desk.sent(recipients=[ANT])
+        await desk.advance()
+        desk.deliver("bounced")
+        assert len((await desk.ok("GET", f"{path}/logs/bounce"))["data"]) == 1
+        later = desk.api.clock() + timedelta(days=300)
+        prune = partial(retention.prune, bodies_before=later, events_before=later, limit=100)
+        desk.api.database.write_now(prune)
+        assert desk.api.count("campaign_log") == 0
+        assert (await desk.ok("GET", path))["counts"]["bounced"] == 1
 
 
 class TestTrial:

@@ -93,6 +93,31 @@ async def test_not_while_its_mail_waits(api: Api, admin: Client) -> None:
     assert (await admin.delete(f"/v1/tenants/{listed[1]['id']}")).status == 200
 
 
+async def test_not_while_it_has_contacts_or_campaigns(api: Api, admin: Client) -> None:
+    other = api.client_with(api.new_key(tenant_id=2))
+    made = [
+        await other.post("/v1/contacts", {"email": "a@one.test"}),
+        await other.post("/v1/audiences", {"name": "News"}),
+        await other.post("/v1/templates", {"name": "t", "text": "x"}),
+        await other.post(
+            "/v1/campaigns",
+            {"name": "c", "recipients": ["a@one.test"], "from": "s@sender.example", "text": "x"},
+        ),
+    ]
+    [tenant] = [
+        one["id"]
+        for one in (await admin.get("/v1/tenants")).json["data"]
+        if one["name"] != "default"
+    ]
+    for reply in made:
+        assert reply.status == 200, reply.body
+        refused = await admin.delete(f"/v1/tenants/{tenant}")
+        assert (refused.status, refused.json["code"]) == (409, "tenant_in_use")
+        area = "campaigns" if reply.json["object"] == "campaign" else f"{reply.json['object']}s"
+        assert (await other.delete(f"/v1/{area}/{reply.json['id']}")).status == 200
+    assert (await admin.delete(f"/v1/tenants/{tenant}")).status == 200
+
+
 async def test_it_takes_an_admin(api: Api) -> None:
     for method, path in (
         ("GET", "/v1/tenants"),

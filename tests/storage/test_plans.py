@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
+from mta.core.campaign import Content, Todo
 from mta.core.disposition import Why
 from mta.core.event import EventKind
 from storage import (
+    audiences,
+    campaign_counts,
+    campaign_people,
+    campaign_queue,
+    campaign_turns,
+    campaigns,
     credit_ledger,
     directives,
     domains,
@@ -30,6 +37,7 @@ from storage import (
     webhook_outbox,
     webhooks,
 )
+from storage.audiences import Identity
 from storage.credit_ledger import Movement
 from storage.database import Connection
 from storage.message_lists import EmailFilter
@@ -64,6 +72,21 @@ class Explaining:
     def _explain(self, statement: str, parameters: Sequence[Any]) -> None:
         plan = self._connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
         self.plan += [row[3] for row in plan]
+
+
+def campaign(c: Any) -> campaigns.CampaignRecord:
+    """Make a campaign to an audience, behind the explaining connection's back."""
+    c = c._connection
+    audience = audiences.create(c, 1, Identity("n"), now=NOW)
+    plan = campaigns.Plan("n", Content("", "s@x.test"), audience.row, audience.id)
+    return campaigns.create(c, 1, plan, is_test=False, now=NOW)
+
+
+def hold_campaign(c: Any) -> object:
+    made = campaign(c)
+    c._connection.execute("UPDATE campaigns SET todo = 'hold'")
+    c._connection.execute("UPDATE messages SET campaign = ?", (made.row,))
+    return campaign_queue.work_off(c, made.row, Todo.HOLD, campaign_queue.START, now=NOW)
 
 
 def settle_with_credits(c: Any) -> object:
@@ -199,6 +222,20 @@ HOT: dict[str, Query] = {
     "event news": lambda c: event_feed.news(c, 3),
     "events before": lambda c: event_feed.seq_before(c, LATER),
     "prune": lambda c: retention.prune(c, bodies_before=LATER, events_before=LATER, limit=10),
+    "depth of a campaign": lambda c: campaign_queue.depth(c, 1, since=NOW, limit=10),
+    "untried of a campaign": lambda c: campaign_queue.has_untried(c, 1),
+    "hold a campaign": hold_campaign,
+    "counts of a campaign": lambda c: campaign_counts.counts(c, campaign(c)),
+    "log of a campaign": lambda c: campaign_counts.log(
+        c, 1, (EventKind.OPENED, EventKind.CLICKED), after=0, limit=10
+    ),
+    "recipients of a campaign": lambda c: campaign_people.with_email(c, campaign(c), limit=10),
+    "skipped of a campaign": lambda c: campaign_people.skipped(c, campaign(c), limit=10),
+    "forget a recipient": lambda c: campaign_people.forget(c, 1, "k", "k"),
+    "emails of a campaign": lambda c: message_lists.page(c, 1, EmailFilter(campaign=1), limit=10),
+    "campaigns": lambda c: campaigns.list_(c, 1, limit=10),
+    "campaigns at work": campaigns.at_work,
+    "next turns": lambda c: campaign_turns.next_turns(c, campaign(c), limit=10),
     "files in use": lambda c: retention.files_in_use(c, ["a"]),
     "forget answers": lambda c: idempotency.forget_before(c, LATER),
 }
