@@ -91,6 +91,7 @@ def _look_up(
     connection: Connection, tenant_id: int, query: _Query
 ) -> tuple[EmailPage, Total | None, _Counts]:
     page = query.page
+    reach = message_lists.NUMBERED if page.is_numbered else message_lists.USUAL
     found = message_lists.page(
         connection,
         tenant_id,
@@ -99,11 +100,12 @@ def _look_up(
         after=page.after,
         before=page.before,
         skip=page.skip,
+        reach=reach,
     )
     engaged = tracking.counts(connection, [one.row_id for one in found.emails])
     if not query.wants_total:
         return found, None, engaged
-    return found, message_lists.total(connection, tenant_id, query.filters), engaged
+    return found, message_lists.total(connection, tenant_id, query.filters, reach), engaged
 
 
 def _counted(engaged: _Counts, view: EmailView) -> dict[str, object]:

@@ -36,12 +36,14 @@ class Page:
         after: go on after the item with this id, "" for the start.
         before: the items just before the one with this id, "" for no such wish.
         skip: items in front of a page that has a number.
+        is_numbered: whether it has one.
     """
 
     limit: int
     after: str
     before: str
     skip: int = 0
+    is_numbered: bool = False
 
     @property
     def reach(self) -> int:
@@ -107,7 +109,7 @@ def read_page(fields: Fields) -> Page:
         message = f"Pages with numbers reach {MAX_OFFSET} items; go on with after."
         fields.fail("page", "too_far", message)
         number = 1
-    return Page(limit, after, before, (number - 1) * limit)
+    return Page(limit, after, before, (number - 1) * limit, is_numbered)
 
 
 def _number(fields: Fields, name: str, default: int, most: int) -> int:

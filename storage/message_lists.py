@@ -23,6 +23,24 @@ WINDOW = 2000
 COUNTED = 5000
 """Messages that a total counts, at most; where each must be looked at, WINDOW."""
 
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a list looks.
+
+    Attributes:
+        window: messages that are looked at, where each must be.
+        counted: messages that a total counts.
+    """
+
+    window: int = WINDOW
+    counted: int = COUNTED
+
+
+USUAL = Reach()
+NUMBERED = Reach(window=20_000, counted=100_000)
+"""For pages with numbers, which cannot go on from where the last one ended: some 40 ms at most."""
+
 _SLACK = timedelta(hours=1)
 """How far the order of acceptance times may differ from the order in which messages are written."""
 
@@ -87,6 +105,7 @@ def page(  # noqa: PLR0913 - the parameters of every list
     after: str = "",
     before: str = "",
     skip: int = 0,
+    reach: Reach = USUAL,
 ) -> EmailPage:
     """Return a page of a tenant's messages.
 
@@ -97,8 +116,8 @@ def page(  # noqa: PLR0913 - the parameters of every list
         limit: at most so many.
         after: go on after the message with this "em_..." id, to older ones.
         before: instead, those just before this one, newer ones. An unknown id gives none.
-        skip: leave out so many at the start; where each message must be looked at, only what is
-            among the first WINDOW can be reached so.
+        skip: leave out so many at the start.
+        reach: how far to look.
     """
     walk = _walk(connection, tenant_id, filters)
     walk.is_back = bool(before and not after)
@@ -107,7 +126,7 @@ def page(  # noqa: PLR0913 - the parameters of every list
         if found is None:
             return EmailPage((), "")
         walk.start_beyond(connection, found[0])
-    bound = walk.bound_to(connection, WINDOW) if walk.checks else None
+    bound = walk.bound_to(connection, reach.window) if walk.checks else None
     rows = walk.rows(connection, limit + 1, skip)
     shown = rows[:limit]
     emails = messages.by_rows(connection, shown)
@@ -115,10 +134,15 @@ def page(  # noqa: PLR0913 - the parameters of every list
     return EmailPage(tuple(emails[::-1] if walk.is_back else emails), _public_id(connection, last))
 
 
-def total(connection: Connection, tenant_id: int, filters: EmailFilter = EmailFilter()) -> Total:
+def total(
+    connection: Connection,
+    tenant_id: int,
+    filters: EmailFilter = EmailFilter(),
+    reach: Reach = USUAL,
+) -> Total:
     """Return how many messages meet the filters, as far as counting is cheap."""
     walk = _walk(connection, tenant_id, filters)
-    bound = walk.bound_to(connection, WINDOW if walk.checks else COUNTED)
+    bound = walk.bound_to(connection, reach.window if walk.checks else reach.counted)
     return Total(walk.count(connection), is_exact=bound is None)
 
 

@@ -13,7 +13,7 @@ import pytest
 from benchmarks import mail_history
 from storage import message_lists
 from storage.database import Connection
-from storage.message_lists import COUNTED, WINDOW, EmailFilter, Total
+from storage.message_lists import COUNTED, NUMBERED, WINDOW, EmailFilter, Total
 from storage.messages import EmailView
 from tests.storage import builders
 from tests.storage.builders import NOW, accept, claim, settle_all
@@ -240,3 +240,17 @@ def test_totals_are_exact_or_say_so(history: Connection) -> None:
     assert message_lists.total(history, 1, bounced) == Total(180, is_exact=True)
     one = EmailFilter(batch_id="bt_" + "1".zfill(26))
     assert message_lists.total(history, 1, one) == Total(100, is_exact=True)
+
+
+def test_pages_with_numbers_reach_further(history: Connection) -> None:
+    everything = message_lists.total(history, 1, reach=NUMBERED)
+    assert everything.is_exact
+    assert everything.number > COUNTED
+    checked = EmailFilter(status="delivered", text="@")
+    assert not message_lists.total(history, 1, checked).is_exact
+    delivered = message_lists.total(history, 1, checked, NUMBERED)
+    assert delivered.is_exact
+    last = message_lists.page(
+        history, 1, checked, limit=10, skip=delivered.number - 3, reach=NUMBERED
+    )
+    assert (len(last.emails), last.next) == (3, "")
