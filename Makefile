@@ -63,6 +63,7 @@ bench-full: install ## the same, medians of three, and what long queues, lists, 
 	$(BIN)/python -m benchmarks.imports
 	$(BIN)/python -m benchmarks.campaigns --contacts 200000 --kill --pause
 	$(BIN)/python -m benchmarks.tracking
+	$(BIN)/python -m benchmarks.automations
 	$(BIN)/python -m benchmarks.webhooks
 
 eval: install ## score the reading of bounces and replies, also of a corpus (MTA_CORPUS=DIR)

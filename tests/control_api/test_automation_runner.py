@@ -16,7 +16,7 @@ from control_api.personal_mail import Composer
 from control_api.webhook_message import headers_of
 from mta.core.automation_plan import MAX_ENTRIES, WEBHOOK_RETRIES
 from tests.control_api.conftest import Api, parsed
-from tests.support.http_receiver import HttpReceiver, status
+from tests.support.http_receiver import HttpReceiver, hang, status
 
 PATH = "/v1/automations"
 HELLO = {
@@ -526,6 +526,26 @@ class TestWebhooks:
         assert post.headers["webhook-signature"] == signed["webhook-signature"]
         run = await rig.run(made, run_id)
         assert (run["status"], results(run)) == ("completed", [("webhook", "done")])
+
+    async def test_a_dead_endpoint_holds_up_nobody_else(self, rig: Rig) -> None:
+        async with HttpReceiver() as receiver:
+            receiver.answer = hang
+            await rig.contact("bee@dest.test")
+            dead = await rig.make({"type": "webhook", "url": receiver.url})
+            other = await rig.make({"type": "tag", "add": ["on"]})
+            for made in (dead, other):
+                await rig.execute(made, "bee@dest.test")
+
+            async def work_and_die() -> None:
+                async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+                    while not (await rig.counts(other)).get("completed"):
+                        await rig.runner.turn(group)
+                    assert len(await receiver.wait_for(1)) == 1
+                    raise ConnectionError("the server ends in the middle of the post")
+
+            with pytest.raises(ExceptionGroup, match="1 sub-exception"):
+                await work_and_die()
+        assert await rig.counts(dead) == {"runs": 1, "active": 1}
 
     async def test_failed_posts_are_repeated_and_then_given_up(self, rig: Rig) -> None:
         async with HttpReceiver() as receiver:

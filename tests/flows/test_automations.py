@@ -20,9 +20,9 @@ PEOPLE = [f"p{number}@dest.test" for number in range(12)]
 WELCOME = {"name": "w", "subject": "Welcome {{ name }}", "text": "Hi", "html": "<p>Hi</p>"}
 
 
-def config_for(receiver: Receiver) -> str:
+def config_for(receiver: Receiver, processes: int = 1) -> str:
     routing = {"*": f"smtp://{receiver.address}:{receiver.port}"}
-    config = configuration(routing=routing, extra=EXTRA, processes=1)
+    config = configuration(routing=routing, extra=EXTRA, processes=processes)
     return config.replace("[api]\n", '[api]\npublic_url = "https://mail.sender.test"\n')
 
 
@@ -64,7 +64,7 @@ async def test_who_joins_gets_a_mail_and_later_another(tmp_path: Path) -> None:
     async with (
         Receiver() as receiver,
         HttpReceiver() as hooks,
-        running(tmp_path, config_for(receiver)) as engine,
+        running(tmp_path, config_for(receiver, processes=2)) as engine,
     ):
         audience, automation = await make(engine, {"type": "webhook", "url": hooks.url})
         await join(engine, audience, ["bee@dest.test"])
