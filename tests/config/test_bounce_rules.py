@@ -106,6 +106,14 @@ def test_what_the_shipped_rules_make_of_replies(reply: str, kind: str) -> None:
         "556 remote check error",
         "550 Only members of this list may post; your address is not known",
         "550 cannot resolve your domain",
+        "503 5.5.1 no valid recipients",
+        "550 Mailbox not found or access denied",
+        "554 5.7.1 message looks like a fake 'account disabled' notice (phishing)",
+        "550 SPF: sender b@b.test is not a known user for b.test by its exists: mechanism",
+        "550 5.7.1 This mailbox only accepts mail from known senders. Your address is unknown",
+        "552 5.3.4 message too large; mailbox not available for messages over 10 MB",
+        "554 5.7.1 Your IP sends to too many invalid recipients",
+        "550 REJECTED - Sender Verify Failed: <b@b.test> does not seem to be a working account",
     ],
 )
 def test_what_never_suppresses(reply: str) -> None:
