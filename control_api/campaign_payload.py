@@ -33,12 +33,13 @@ from storage.campaigns import CampaignRecord, Plan, Recipient
 MAX_RECIPIENTS = 10_000
 """Recipients in a body; an audience may have as many members as it likes."""
 MAX_KEY = 100
-CHANNELS = ("email", "sms")
+SMS = "sms"
+CHANNELS = ("email", SMS)
 _NO_SMS = Problem(
     422,
     "channel_not_configured",
-    "This server has no gateway for SMS.",
-    (FieldError("channel", "channel_not_configured", "This server has no gateway for SMS."),),
+    "Campaigns go out as mail only; POST /v1/sms sends a text message.",
+    (FieldError("channel", "channel_not_configured", "Campaigns go out as mail only."),),
 )
 
 
@@ -112,6 +113,8 @@ def read_wish(
     """
     fields = Fields(value, [])
     channel = fields.text("channel", 20)
+    if channel == SMS:  # whatever else is in it is not about mail
+        raise ApiError(_NO_SMS)
     wish = Wish(
         name=fields.required_text("name", MAX_NAME),
         from_=_from(fields),
@@ -135,8 +138,6 @@ def read_wish(
         fields.fail("channel", "invalid_value", f"Expected one of {', '.join(CHANNELS)}.")
     if fields.errors:
         raise ApiError(invalid(fields.errors))
-    if channel == "sms":
-        raise ApiError(_NO_SMS)
     return wish
 
 

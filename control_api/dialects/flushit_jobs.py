@@ -29,6 +29,8 @@ _RENAMED = {
     "tracking": "trackOpens",
 }
 _GIVEN = {"html": "htmlContent", "text": "textContent", "reply_to": "replyTo", "name": "name"}
+SMS = "sms"
+"""A type that has no subject; the native API says what becomes of it."""
 _STATUSES = {"draft": "queued", "scheduled": "queued", "sending": "processing"}
 _NOT_TRIED = ("suppressed", "canceled", "skipped")
 
@@ -62,7 +64,8 @@ def to_campaign(fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
     Raises:
         ApiError: 422; something is missing.
     """
-    required(fields, "from", "subject", "htmlContent")
+    if fields.get("type") != SMS:
+        required(fields, "from", "subject", "htmlContent")
     body: dict[str, JsonValue] = {
         "name": fields.get("subject"),
         "channel": fields.get("type") or "email",

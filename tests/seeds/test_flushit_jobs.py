@@ -94,8 +94,11 @@ async def test_jobs_that_cannot_be(flushit: Service, change: dict[str, Any], nam
 
 
 @row("F-04")
-async def test_text_messages_have_no_gateway_here(flushit: Service) -> None:
-    reply = await flushit.call("POST", "/api/send", JOB | {"type": "sms"})
+@pytest.mark.parametrize(
+    "change", [{}, {"subject": None, "htmlContent": None, "recipients": ["+4930123456"]}]
+)
+async def test_text_messages_have_no_gateway_here(flushit: Service, change: Any) -> None:
+    reply = await flushit.call("POST", "/api/send", JOB | change | {"type": "sms"})
     assert (reply.status, reply.json["error"]["code"]) == (422, "channel_not_configured")
     assert await campaigns(flushit) == []
 
