@@ -39,7 +39,7 @@ class Reach:
 
 USUAL = Reach()
 NUMBERED = Reach(window=20_000, counted=100_000)
-"""For pages with numbers, which cannot go on from where the last one ended: some 40 ms at most."""
+"""For pages with numbers, which cannot go on from where the last one ended: some 10 ms."""
 
 _SLACK = timedelta(hours=1)
 """How far the order of acceptance times may differ from the order in which messages are written."""

@@ -29,7 +29,7 @@ NAMES: Mapping[str, str] = {
     "email.bounced": "email.bounced",
     "email.complained": "email.complained",
     "email.failed": "email.failed",
-    "contact.unsubscribed": "email.unsubscribed",
+    "contact.unsubscribed": "contact.unsubscribed",
 }
 """Their event -> ours. Mail counts as sent there once the service has taken it."""
 
@@ -58,7 +58,7 @@ def body_of(event: JournalEntry) -> bytes:
 
 def _data(event: JournalEntry) -> dict[str, JsonValue]:
     if not event.email_id:
-        return {**event.data, "createdAt": timestamp(event.at)}
+        return {**_about(event.data), "createdAt": timestamp(event.at)}
     details = {name: event.data[name] for name in ("url", "text", "class") if name in event.data}
     return {
         "id": event.email_id,
@@ -70,6 +70,15 @@ def _data(event: JournalEntry) -> dict[str, JsonValue]:
         "createdAt": timestamp(event.at),
         **details,
     }
+
+
+def _about(data: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """Return what is told of an event that is not about mail; contacts as the API has them."""
+    match data:
+        case {"contact": {"id": str(contact_id), "email": str(address)}}:
+            return {"id": contact_id, "email": address, "listId": data.get("audience_id")}
+        case _:
+            return data
 
 
 def as_javascript(value: JsonValue) -> JsonValue:

@@ -88,6 +88,22 @@ def test_an_event() -> None:
     }
 
 
+def test_a_contact_that_has_left_a_list() -> None:
+    left = next(one for one in TYPES if one.kind is EventKind.CONTACT_UNSUBSCRIBED)
+    body = json.loads(body_of(example(left, "ev_1", NOW)))
+    contact = left.data["contact"]
+    assert isinstance(contact, dict)
+    assert body == {
+        "type": "contact.unsubscribed",
+        "data": {
+            "id": contact["id"],
+            "email": contact["email"],
+            "listId": left.data["audience_id"],
+            "createdAt": "2026-03-01T12:00:00.000Z",
+        },
+    }
+
+
 def test_the_signature_is_bare_hex_over_the_body_with_the_whole_secret() -> None:
     # what openssl says: printf '{}' | openssl dgst -sha256 -hmac whsec_eA==
     signature = "666c67f38623f88ea0ec0ea9041573a3e639885be71de47b32a3a9dbfdaf3aaf"
