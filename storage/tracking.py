@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import cast
 
 from mta.core import ids, json_text
@@ -237,7 +238,11 @@ def to_column(places: Places | None) -> str | None:
 
 def from_column(text: str | None) -> Places | None:
     """Return the places in messages.tracking."""
-    if text is None:
-        return None
+    return None if text is None else _places(text)
+
+
+@lru_cache(maxsize=16)
+def _places(text: str) -> Places:
+    """Read the places of a message; those of a campaign are the same in all its messages."""
     fields = cast("dict[str, object]", json_text.decode(text))
     return Places(str(fields["nonce"]), tuple(cast("list[str]", fields["targets"])))

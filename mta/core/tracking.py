@@ -139,14 +139,13 @@ def cut(html: str, places: Places) -> list[str]:
 
 def fill(body: bytes, places: Places, secret: bytes, *, tenant_id: int, entry: int) -> bytes:
     """Return a stored body with the tokens of one recipient; it is as long as before."""
+    numbers = _numbers(tenant_id, entry)
 
     def token(match: re.Match[bytes]) -> bytes:
         number = int(match[1])
-        if number == _LEAVING:
-            return _token(_LEAVE, Hit(tenant_id, entry), secret).encode()
-        target = places.targets[number - 1] if number else ""
-        purpose = _CLICK if target else _OPEN
-        return _token(purpose, Hit(tenant_id, entry, target), secret).encode()
+        if 0 < number < _LEAVING:
+            return _token(_CLICK, numbers, places.targets[number - 1].encode(), secret)
+        return _token(_LEAVE if number else _OPEN, numbers, b"", secret)
 
     return re.sub(re.escape(places.nonce).encode() + rb"(\d{4})", token, body)
 
@@ -194,9 +193,13 @@ def _place(nonce: str, number: int) -> str:
     return f"{nonce}{number:0{_NUMBER}d}"
 
 
-def _token(purpose: bytes, hit: Hit, secret: bytes) -> str:
-    numbers = hit.tenant_id.to_bytes(_TENANT, "big") + hit.entry_number.to_bytes(_ENTRY, "big")
-    return _base64(seal(secret, purpose, numbers + hit.target.encode(), _SEAL) + numbers)
+def _numbers(tenant_id: int, entry_number: int) -> bytes:
+    return tenant_id.to_bytes(_TENANT, "big") + entry_number.to_bytes(_ENTRY, "big")
+
+
+def _token(purpose: bytes, numbers: bytes, target: bytes, secret: bytes) -> bytes:
+    mac = seal(secret, purpose, numbers + target, _SEAL)
+    return base64.urlsafe_b64encode(mac + numbers)[:TOKEN_SIZE]  # without padding
 
 
 def _read(token: str, purpose: bytes, target: str, secrets: Sequence[bytes]) -> Hit | None:
