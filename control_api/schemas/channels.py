@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from control_api.postal_address import FIELDS, MAX_LINE, REQUIRED
 from control_api.schemas.base import (
     PAGE,
     TOTAL,
@@ -25,7 +26,6 @@ from control_api.schemas.base import (
 )
 from control_api.schemas.email_shapes import METADATA
 from mta.core.channel import STATUSES, Channel
-from mta.core.postal import FIELDS, MAX_LINE, REQUIRED
 
 _TAG = "Other channels"
 _LINE = text(maxLength=MAX_LINE)
@@ -116,8 +116,9 @@ SPECS: Mapping[str, Spec] = {
     ),
     "POST /v1/mail/validate-address": Spec(
         _TAG,
-        "Brings an address into one form and checks country, required fields, and the form of"
-        " postcodes. Whether anybody lives there is not looked up: `deliverability` says so.",
+        "Brings an address into the form of its country and checks that all parts are there that"
+        " it needs, its region and its postcode. Whether anybody lives there is not looked up:"
+        " `deliverability` says so.",
         request=body(_ASKED),
         answer=body(ref("AddressValidation")),
         examples={"Berlin": _BERLIN},

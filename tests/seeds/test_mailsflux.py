@@ -96,7 +96,8 @@ async def test_a_postcard_travels_in_the_sandbox(api: Api, base: str) -> None:
 async def test_addresses_are_brought_into_one_form(flux: Service) -> None:
     wish = ANTS | {"line1": " Elk  Street 1", "country": "de"}
     found = await flux.ok("POST", "/v1/mail/validate-address", wish)
-    assert_shape(found, {"valid": True, "address": ANTS, "deliverability": "unknown"})
+    address = ANTS | {"city": "BERLIN"}  # as the country's post writes it
+    assert_shape(found, {"valid": True, "address": address, "deliverability": "unknown"})
     wrong = await flux.ok("POST", "/v1/mail/validate-address", ANTS | {"postal_code": "1011"})
     assert_shape(wrong, {"valid": False, "errors": [{"field": "postal_code", "message": str}]})
 
