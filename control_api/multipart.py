@@ -6,6 +6,7 @@ Owner of python_multipart. Not here: where the file goes (import_upload.py).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
+
+logging.getLogger("python_multipart.multipart").disabled = True  # a line for every bad form
 
 MAX_FIELDS = 20
 MAX_VALUE = 65_536

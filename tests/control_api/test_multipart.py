@@ -102,3 +102,12 @@ def test_any_file(data: bytes) -> None:
 def test_paths_whose_bodies_are_streamed(path: str, asked: str, is_meant: bool) -> None:
     assert (_pattern(path).fullmatch(asked) is not None) is is_meant
     assert Streamed(1).media == ""
+
+
+async def test_bad_forms_leave_no_lines_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"no boundary\r\n"
+
+    with pytest.raises(MultipartError):
+        await read_form(stream(), "multipart/form-data; boundary=b", "file", lambda _: None)
+    assert not caplog.records

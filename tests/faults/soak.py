@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -25,12 +28,16 @@ from tests.faults.harness.ledger import Ledger
 from tests.faults.harness.load import Load
 from tests.faults.harness.recorder import Recorder
 from tests.faults.harness.targets import Mailwright
+from tests.faults.test_disk import can_mount, mounted
 from tests.support.fake_dns import FakeDns, Fault
 from tests.support.http_receiver import HttpReceiver, hang, status
 from tests.support.receiver import Act
 
 DOMAINS = ("dest.test", "looked-up.test")
 """The second is found over the DNS."""
+MEBIBYTE = 2**20
+DISK = "256m"
+"""Size of the disk that can be filled."""
 EXTRA = '[webhooks]\nallow_private_targets = ["127.0.0.0/8"]\n'
 
 
@@ -44,6 +51,7 @@ class Stage:
     hooks: HttpReceiver
     clock: Path
     draws: Random
+    disk: Path | None
     kills: int = 0
 
     async def kill_all(self) -> None:
@@ -61,6 +69,20 @@ class Stage:
         """Stop in order, and start again."""
         await self.engine.stop()
         await self.engine.start()
+
+    async def reload(self) -> None:
+        """Have it read its settings again, and go on in other processes."""
+        self.engine.reload()
+        await self._pause()
+
+    async def fill_disk(self) -> None:
+        """Somebody leaves less room on the disk than the reserve."""
+        if self.disk is not None:
+            filler = self.disk / "filler"
+            with filler.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.disk).free - MEBIBYTE)
+            await self._pause()
+            filler.unlink()
 
     async def freeze(self) -> None:
         """Let the server stand still."""
@@ -120,18 +142,29 @@ class Stage:
 
 
 FAULTS: tuple[Callable[[Stage], Awaitable[None]], ...] = (
-    *(Stage.kill_all, Stage.kill_one, Stage.restart, Stage.freeze),
+    *(Stage.kill_all, Stage.kill_one, Stage.restart, Stage.reload, Stage.freeze),
+    Stage.fill_disk,
     *(Stage.defer, Stage.vanish, Stage.refuse_sessions, Stage.slow_down, Stage.drop),
     *(Stage.lose_dns, Stage.lose_webhook, Stage.set_clock),
 )
 
 
 async def soak(directory: Path, seconds: float, seed: int) -> list[str]:
-    """Run; return what was wrong at the end, nothing when all is well."""
+    """Run on a disk of its own where one can be mounted; return what was wrong at the end."""
+    async with AsyncExitStack() as held:
+        if can_mount():
+            await held.enter_async_context(mounted(directory / "data", f"size={DISK},mode=0700"))
+        return await _soak(directory, seconds, seed)
+
+
+async def _soak(directory: Path, seconds: float, seed: int) -> list[str]:
     draws, ledger = Random(seed), Ledger()
     clock = directory / "clock"
     load, done = Load(ledger, domains=DOMAINS), Counter[str]()
-    records = {"looked-up.test": {"MX": ["10 mx.test."]}, "mx.test": {"A": ["127.0.0.1"]}}
+    records: dict[str, Mapping[str, Sequence[str]] | Fault] = {
+        "looked-up.test": {"MX": ["10 mx.test."]},
+        "mx.test": {"A": ["127.0.0.1"]},
+    }
     async with (
         Recorder(ledger, draws) as receiver,
         FakeDns(records, ttl=1) as dns,
@@ -145,7 +178,8 @@ async def soak(directory: Path, seconds: float, seed: int) -> list[str]:
             extra=EXTRA,
             environment=faked(clock) if LIBRARY else None,
         )
-        stage = Stage(engine, receiver, dns, hooks, clock, draws)
+        disk = directory / "data" if can_mount() else None
+        stage = Stage(engine, receiver, dns, hooks, clock, draws, disk)
         try:
             await engine.start()
             await engine.make_webhook(hooks.url)

@@ -79,6 +79,9 @@ def _seeds(name: str) -> list[bytes]:
         "reply": [b"250-a\r\n250 2.0.0 ok\r\n", b"550 5.1.1 user unknown\r\n"],
         "request": [b'{"from":"a@b.test","to":["c@d.test"],"subject":"s","html":"<p>","tags":{}}'],
         "html": [b"<a href='https://a.test/?b&amp;c'>x</a><!-- <a> --><style>a{}</style></body>"],
+        "template": [b"{{#if a}}{{#each a}}{{this.b}}{{/each}}{{else}}{{{c}}}{{/if}}{{c|upcase}}"],
+        "suppressions": [b'email,reason,expires_at\r\n"a@b.test",manual,2027-01-01T00:00:00Z\r\n'],
+        "form": [b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nz\r\n--b--\r\n'],
     }
     return examples.get(name, [])
 

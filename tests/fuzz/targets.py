@@ -6,10 +6,14 @@ takes longer than libFuzzer's time-out. Not here: running them (run.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from config.bounce_rules import shipped
+from control_api.dialects.handlebars import HandlebarsError, to_liquid
+from control_api.multipart import MultipartError, read_form
 from control_api.payload import parse_email
 from mta.core.address import AddressError, parse_address, parse_mailbox
 from mta.core.arf import read_feedback
@@ -23,6 +27,8 @@ from mta.core.json_text import JsonError, decode
 from mta.core.mime_reader import read_mail
 from mta.core.reply_reader import ReplyError, ReplyReader
 from mta.core.report import read_report
+from mta.core.suppression_csv import BadRow, CsvError, Listed, Reader
+from mta.core.template import Source, TemplateError, Templates
 from mta.core.tracking import Tracking, fill, track
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -115,7 +121,53 @@ def html(data: bytes) -> None:
     assert len(fill(stored, places, b"s" * 32, tenant_id=1, entry=1)) == len(stored)
 
 
+def template(data: bytes) -> None:
+    """A template in Handlebars and one in Liquid."""
+    text = data.decode("utf-8", "replace")
+    with suppress(HandlebarsError):
+        text = to_liquid(text)
+    try:
+        Templates().compiled(Source("s", text)).render({"a": [1, {"b": "<"}], "c": "d" * 100})
+    except TemplateError:
+        return
+
+
+def suppressions(data: bytes) -> None:
+    """A list in CSV, in one piece and in two."""
+    middle = len(data) // 2
+    assert _rows(data) == _rows(data[:middle], data[middle:])
+
+
+def _rows(*pieces: bytes) -> list[Listed | BadRow] | None:
+    reader, rows = Reader(), []
+    try:
+        for piece in pieces:
+            rows += reader.feed(piece)
+        return [*rows, *reader.feed(b"", is_last=True)]
+    except CsvError:
+        return None
+
+
+def form(data: bytes) -> None:
+    """A form with a file, read as it comes."""
+    asyncio.run(_read_form(data))
+
+
+async def _read_form(data: bytes) -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        yield data[: len(data) // 2]
+        yield data[len(data) // 2 :]
+
+    try:
+        await read_form(stream(), "multipart/form-data; boundary=b", "file", lambda _: None)
+    except MultipartError:
+        return
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     target.__name__: target
-    for target in (report, complaint, reply, address, header, command, message, request, html)
+    for target in (
+        *(report, complaint, reply, address, header, command, message, request, html),
+        *(template, suppressions, form),
+    )
 }

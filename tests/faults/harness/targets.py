@@ -271,6 +271,11 @@ class Mailwright:
             code = await self._group.end(signal.SIGTERM)
             assert code == 0, self.log.read_text()[-3000:]
 
+    def reload(self) -> None:
+        """SIGHUP; nothing waits for what comes of it."""
+        if self._group.is_running:
+            os.kill(self.pid, signal.SIGHUP)
+
     async def stop_inside(self) -> int:
         """Stop what runs inside a prefix that keeps signals to itself; return its exit code."""
         os.kill(children(self.pid)[0], signal.SIGTERM)
