@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from control_api.contact_payload import read_joiner
 from control_api.errors import FieldError
@@ -28,6 +28,8 @@ BATCH = 250
 """Rows in one batch, which is one transaction: mail waits some 5 ms for it."""
 MAX_LINE = 1_000_000
 """Characters of a line."""
+MAX_LINES = 20_000
+"""Lines of a row, which has them in quotes."""
 MAX_EMAIL = 320
 """Characters that are kept of the address of a row that is refused."""
 _ROW = "row"
@@ -150,8 +152,10 @@ def _csv_rows(
 
 
 def _records(text: io.TextIOWrapper, delimiter: str) -> Iterator[list[str] | FieldError]:
-    reader = csv.reader(_lines(text), delimiter=delimiter)
+    lines = _Lines(text)
+    reader = csv.reader(lines, delimiter=delimiter)
     while True:
+        lines.of_row = 0
         try:
             yield next(reader)
         except StopIteration:
@@ -162,18 +166,40 @@ def _records(text: io.TextIOWrapper, delimiter: str) -> Iterator[list[str] | Fie
             )
 
 
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    number = 0
-    while line := text.readline(MAX_LINE):
-        number += 1
+class _Lines:
+    """The lines of a text, none too long, and not too many for one row.
+
+    Attributes:
+        of_row: lines taken for the row that is being read.
+    """
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self.of_row = 0
+        self._text = text
+        self._number = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(MAX_LINE)
+        if not line:
+            raise StopIteration
+        self._number += 1
+        self.of_row += 1
         if len(line) == MAX_LINE and line[-1] not in "\r\n":
-            message = f"Line {number} is longer than {MAX_LINE} characters."
+            message = f"Line {self._number} is longer than {MAX_LINE} characters."
             raise UnreadableError(message)
-        yield line
+        if self.of_row > MAX_LINES:
+            raise UnreadableError(f"The row that ends in line {self._number} has too many lines.")
+        return line
 
 
 def first_row(head: bytes, codec: str, delimiter: str) -> list[str]:
-    """Return the cells of the first row of a file, as far as its beginning `head` has them."""
+    """Return the cells of the first row of a file, as its beginning has them; [] for none."""
     text = io.TextIOWrapper(io.BytesIO(head), codec, errors="replace", newline="")
-    found = next(_records(text, delimiter), [])
+    try:
+        found = next(_records(text, delimiter), [])
+    except UnreadableError:
+        return []
     return [] if isinstance(found, FieldError) else found

@@ -19,7 +19,7 @@ from control_api.import_reader import (
     job_from_json,
     job_to_json,
 )
-from control_api.import_rows import BATCH, Batch, Job, UnreadableError
+from control_api.import_rows import BATCH, MAX_LINES, Batch, Job, UnreadableError
 from control_api.import_worker import ImportWorker
 from mta.core.contact import Status
 from mta.core.contact_csv import Layout
@@ -89,6 +89,12 @@ class TestReading:
                 await all_of(reader)
         finally:
             await reader.close()
+
+    def test_a_row_without_an_end_is_not_held(self, tmp_path: Path) -> None:
+        path = tmp_path / "endless.csv"
+        path.write_text("email\n" + '"a\n",' * (MAX_LINES + 5))
+        with pytest.raises(UnreadableError, match="too many lines"):
+            list(import_rows.read(job(path)))
 
     @pytest.mark.parametrize("code", ["", "raise SystemExit(1)", "print('rubbish')"])
     async def test_a_process_that_dies(self, file: Path, code: str) -> None:

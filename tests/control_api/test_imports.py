@@ -351,6 +351,8 @@ class TestFiles:
             (None, {}, "", "invalid_form"),
             (b"", {}, "file", "no_email_column"),
             (b"name\nx\n", {}, "file", "no_email_column"),
+            (b'"' + b"\n" * 30_000, {}, "file", "no_email_column"),
+            (b'"' + b"x" * 200_000, {}, "file", "no_email_column"),
             (b"email,mail\n", {}, "mapping", "duplicate_column"),
             (b"email\n", {"mapping": "{"}, "mapping", "invalid_value"),
             (b"email\n", {"mapping": "[]"}, "mapping", "invalid_value"),
