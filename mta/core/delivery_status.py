@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from typing import assert_never
 
 from mta.core.address import Address
@@ -178,7 +179,7 @@ def _of_recipient(each: RecipientReport) -> Iterator[FieldText]:
     yield "Action", plain(each.action.value)
     yield "Status", plain(each.status)
     if each.host:
-        yield "Remote-MTA", plain(f"dns; {each.host}")
+        yield "Remote-MTA", plain(f"dns; {_mta_name(each.host)}")
     if each.reply:
         yield "Diagnostic-Code", plain(f"smtp; {_diagnostic(str(each.reply))}")
     elif each.error:
@@ -187,6 +188,15 @@ def _of_recipient(each: RecipientReport) -> Iterator[FieldText]:
         yield "Last-Attempt-Date", plain(rfc5322_date(each.attempted_at))
     if each.retry_until and each.action is Action.DELAYED:
         yield "Will-Retry-Until", plain(rfc5322_date(each.retry_until))
+
+
+def _mta_name(host: str) -> str:
+    """Return a host as an MTA-name: an address is a literal (RFC 3464 2.1.2, RFC 5321 4.1.3)."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
 
 
 def _original_recipient(orcpt: str) -> str:

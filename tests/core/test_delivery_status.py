@@ -143,6 +143,18 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("mx.there.example", "dns; mx.there.example"),
+        ("192.0.2.1", "dns; [192.0.2.1]"),  # a smarthost by address
+        ("2001:db8::1", "dns; [IPv6:2001:db8::1]"),
+    ],
+)
+def test_remote_mta(host: str, expected: str) -> None:
+    assert of_recipient(host=host)["Remote-MTA"] == expected
+
+
+@pytest.mark.parametrize(
     ("orcpt", "expected"),
     [
         ("", None),
