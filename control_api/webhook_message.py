@@ -51,6 +51,7 @@ def _mail_data(event: JournalEntry) -> dict[str, object]:
         "subject": event.subject,
         "tags": dict(event.tags),
         "metadata": event.metadata,
+        "campaign_id": event.campaign_id or None,
         "details": event.data,
     }
 

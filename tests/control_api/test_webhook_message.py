@@ -47,9 +47,15 @@ def test_body() -> None:
             "subject": "Grüße",
             "tags": {"kind": "invoice"},
             "metadata": {"order": 7},
+            "campaign_id": None,
             "details": {"attempt": 1, "code": 451, "text": "try later\nplease"},
         },
     }
+
+
+def test_mail_of_a_campaign_names_it() -> None:
+    event = replace(EVENT, campaign_id="cmp_1")
+    assert json.loads(body_of(event))["data"]["campaign_id"] == "cmp_1"
 
 
 def test_an_event_that_is_not_about_mail_has_its_details_as_data() -> None:
