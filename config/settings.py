@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from config import suppression_rules, units
 from config.api import LOOPBACK, Api, ApiLimits, Networks
-from config.channels import Channels
 from config.campaigns import Campaigns
+from config.channels import Channels
 from config.compat import Compat
 from config.credits import Credits
 from config.loader import Entries, Overrides, Place, SettingsError, parse_toml, read_table

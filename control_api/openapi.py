@@ -144,7 +144,6 @@ _PATH_PARAMETERS: Mapping[str, str] = {
     "event_id": "Id of the event.",
     "token": "From a link in an email.",
     "target": "From a link in an email: the address it leads to.",
-    "log": "`tracking`, `open`, `click`, `bounce`, `feedback` or `unsubscribe`.",
     "run_id": "The run, `run_...`.",
     "log": "`tracking`, `open`, `click`, `bounce`, `feedback` or `unsubscribe`.",
 }

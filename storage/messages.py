@@ -116,8 +116,7 @@ _FROM = "messages m LEFT JOIN campaigns c ON c.id = m.campaign"
 def get(connection: Connection, tenant_id: int | None, public_id: str) -> EmailView | None:
     """Return a message; None when the tenant (None: anybody) has none with this "em_..." id."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM {_FROM}"
-        " WHERE m.public_id = ? AND (? IS NULL OR m.tenant_id = ?)",
+        f"SELECT {_COLUMNS} FROM {_FROM} WHERE m.public_id = ? AND (? IS NULL OR m.tenant_id = ?)",
         (public_id, tenant_id, tenant_id),
     ).fetchall()
     return next(iter(_views(connection, rows)), None)

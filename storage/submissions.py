@@ -145,13 +145,6 @@ def may_send_as(
     return _Senders(connection).refusal_of(tenant_id, domain, policy, [domain])
 
 
-def may_send_as(
-    connection: Connection, tenant_id: int, domain: str, policy: AcceptPolicy
-) -> DomainNotAllowed | None:
-    """Return why policy forbids a tenant to send from a domain (A-label); None when it does not."""
-    return _Senders(connection).refusal_of(tenant_id, domain, policy, [domain])
-
-
 class _Senders:
     """Who may send as which domain, each asked of storage once."""
 

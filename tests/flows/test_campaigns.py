@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from tests.support.engine import Engine, configuration
-from tests.support.receiver import Receiver
+from tests.support.receiver import Drip, Receiver
 
 BASE = "https://mail.sender.test"
 MEMBERS = 900
@@ -130,3 +130,30 @@ async def test_killed_once_and_paused_once_everybody_has_one_email(tmp_path: Pat
     }
     assert stats["counts"]["unsubscribed"] == 1
     assert counts == {"subscribed": MEMBERS - 1, "unsubscribed": 1}
+
+
+async def test_a_pause_calls_back_what_waits_for_a_slow_server(tmp_path: Path) -> None:
+    slow = Drip("250 2.0.0 queued", 0.02)  # a third of a second for each message
+    async with Receiver(script={"DOT": slow}) as receiver:
+        engine = Engine(tmp_path, config_for(receiver))
+        await engine.start()
+        try:
+            people = [f"p{number}@dest.test" for number in range(500)]
+            body = {"name": "n", "recipients": people, "from": "s@sender.test", "text": "Hi"}
+            made = await ok(engine, "POST", "/v1/campaigns", body)
+            path = f"/v1/campaigns/{made['id']}"
+            await ok(engine, "POST", f"{path}/send")
+            await receiver.wait_for(20, within=30)
+            await ok(engine, "POST", f"{path}/pause")
+            await asyncio.sleep(1.0)  # what goes out within a second of the pause
+            count = len(receiver.messages)
+            await asyncio.sleep(1.5)
+            assert len(receiver.messages) == count
+            depth = await ok(engine, "GET", "/v1/queue")
+            await engine.kill()
+        finally:
+            if engine.process is not None and engine.process.returncode is None:
+                await engine.kill()
+    assert count < 300
+    assert (depth["waiting"], depth["claimed"]) == (0, 0)
+    assert depth["held"] + count <= 500
