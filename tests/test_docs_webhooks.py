@@ -65,7 +65,7 @@ def headers(*secrets: str, age: timedelta = timedelta()) -> dict[str, str]:
     return headers_of("ev_1", datetime.now(UTC) - age, BODY, secrets)
 
 
-# Signed when a test runs: what is signed when tests are collected has expired by the end of a long run.
+# Signed when a test runs: a signature made when tests are collected expires in a long run.
 CASES: list[tuple[bytes, Callable[[], dict[str, str]], bool]] = [
     (BODY, lambda: headers(SECRET), True),
     (BODY, lambda: headers(SECRET, OLD), True),
