@@ -272,14 +272,14 @@ class Dispatcher:
         await self._tools.settler.suspend(site.route.site, until, why, error)
         return until
 
-    async def recall(self, campaigns: Collection[int]) -> None:
-        """Return emails of campaigns (row numbers) to storage that no connection has begun with.
+    async def recall(self, campaigns: Collection[int], entries: Collection[int] = ()) -> None:
+        """Return emails of campaigns (row numbers), and entries, that no connection has begun with.
 
-        There they become what was wished for meanwhile: held, or canceled.
+        In storage they become what was wished for meanwhile: held, canceled, or suppressed.
         """
         now = self._tools.now()
         for site in list(self._sites.values()):
-            await self._return(site, site.ready.withdraw(campaigns), now)
+            await self._return(site, site.ready.withdraw(campaigns, entries), now)
 
     async def _give_back(self, site: Site, due_at: datetime) -> None:
         """Return what is ready to storage, untried."""

@@ -43,12 +43,14 @@ class Marks:
 class News:
     """Domains whose entries may be due sooner than is known, and the marks to go on from.
 
-    campaigns are row numbers of campaigns whose emails are to come back to storage.
+    Of campaigns (row numbers), and of entries (row ids), whatever is claimed is to come back to
+    storage.
     """
 
     due: Sequence[DomainDue]
     marks: Marks
     campaigns: frozenset[int] = frozenset()
+    entries: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +192,11 @@ def _news(connection: Connection, since: Marks) -> News:
         due_at = queue.next_due(connection, domain)
         if due_at is not None:
             due.append(DomainDue(domain, due_at))
-    held = (one.target for one in wishes if one.kind == directives.CAMPAIGN_HELD)
-    return News(due, Marks(entry_id, directive_id), frozenset(map(int, held)))
+    held, suppressed = (
+        frozenset(int(one.target) for one in wishes if one.kind == kind)
+        for kind in (directives.CAMPAIGN_HELD, directives.SUPPRESSED)
+    )
+    return News(due, Marks(entry_id, directive_id), held, suppressed)
 
 
 def _key_book(connection: Connection) -> KeyBook:

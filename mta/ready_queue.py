@@ -93,12 +93,16 @@ class ReadyQueue:
                 return delivery
         return None
 
-    def withdraw(self, campaigns: Collection[int]) -> list[Delivery]:
-        """Remove and return the deliveries of campaigns (row numbers)."""
+    def withdraw(self, campaigns: Collection[int], entries: Collection[int] = ()) -> list[Delivery]:
+        """Remove and return deliveries of campaigns (row numbers), and with one of the entries."""
         found: list[Delivery] = []
         for lane in self._lanes:
-            found += [one for one in lane if one.message.campaign in campaigns]
-            kept = [one for one in lane if one.message.campaign not in campaigns]
+            kept: list[Delivery] = []
+            for one in lane:
+                is_wanted = one.message.campaign in campaigns or (
+                    bool(entries) and any(entry.id in entries for entry in one.entries)
+                )
+                (found if is_wanted else kept).append(one)
             lane.clear()
             lane.extend(kept)
         for delivery in found:

@@ -140,8 +140,8 @@ class Scheduler:
                     self._is_kicked = False
                     news = await self._store.news(self._marks)
                     self._learn(news)
-                    if news.campaigns:
-                        await self._dispatcher.recall(news.campaigns)
+                    if news.campaigns or news.entries:
+                        await self._dispatcher.recall(news.campaigns, news.entries)
                 if not await self._claim_due():
                     await self._sleep()
             for task in self._route_tasks:

@@ -22,6 +22,7 @@ from storage.database import Connection, OperationalError
 from storage.due import next_due
 from storage.entries import EntryState
 from storage.sql import chunks, marks
+from storage.suppressed_entries import suppress_returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +317,11 @@ def _message(row: tuple[Any, ...]) -> tuple[QueuedMessage, datetime]:
 
 
 _UNCLAIM = """
-UPDATE entries SET state = COALESCE(wish, 0), due_at = ?, owner = NULL, wish = NULL,
+UPDATE entries SET state = COALESCE(NULLIF(wish, 14), 0), due_at = ?, owner = NULL,
+    wish = NULLIF(NULLIF(wish, 2), 13),
     why = CASE wish WHEN 2 THEN 'held' WHEN 13 THEN '' ELSE COALESCE(?, why) END
 WHERE state = 1 AND {}
-RETURNING id, message_id, tenant_id, wished_at, state
+RETURNING id, message_id, tenant_id, wished_at, state, wish
 """
 
 
@@ -328,8 +330,8 @@ def give_back(
 ) -> None:
     """Let claimed entries (row ids) wait again without having been tried; no attempt is counted.
 
-    An entry that was to be held or canceled meanwhile is that instead. Entries that are not
-    claimed are left alone.
+    An entry that was to be held, canceled or suppressed meanwhile is that instead. Entries that are
+    not claimed are left alone.
     """
     for chunk in chunks(entry_ids):
         sql = _UNCLAIM.format(f"id IN ({marks(chunk)})")
@@ -356,4 +358,8 @@ def free_claims(connection: Connection, now: datetime, *, owner: str | None = No
 def _unclaim(connection: Connection, sql: str, parameters: tuple[object, ...]) -> int:
     rows = connection.execute(sql, parameters).fetchall()
     tallies.record_canceled(connection, [row[:4] for row in rows if row[4] == EntryState.CANCELED])
+    called_back = [(row[0], row[3]) for row in rows if row[5] == EntryState.SUPPRESSED]
+    if called_back:
+        now = ids.moment(max(wished_at for _, wished_at in called_back))
+        suppress_returned(connection, [entry for entry, _ in called_back], now=now)
     return len(rows)

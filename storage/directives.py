@@ -16,6 +16,9 @@ KEYS_CHANGED = "keys_changed"
 CAMPAIGN_HELD = "campaign_held"
 """Emails of the campaign whose row number is in `target` are to be held, or canceled: those that
 the engine has claimed go back to storage."""
+SUPPRESSED = "suppressed"
+"""The address of the entry whose row number is in `target` was suppressed while it was claimed: it
+goes back to storage unless it is being tried."""
 
 KEPT = 10_000
 """Old directives beyond this are removed: an engine that starts reads the whole queue anyway."""

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mta.core import ids
-from mta.core.address import AddressError, parse_address
 from mta.core.bounce import BounceClass
 from mta.core.delivery_status import Action, wants
 from mta.core.event import EventKind, JsonValue
@@ -29,7 +28,7 @@ from storage import delivery_reports, events, suppressions
 from storage.database import Connection
 from storage.delivery_reports import Due
 from storage.entries import EntryState
-from storage.suppressed_entries import suppress_waiting
+from storage.suppressed_entries import key_of, suppress_waiting
 
 REPORTED, COMPLAINED = 1, 2
 """Bits of entries.reported."""
@@ -211,7 +210,7 @@ def note_failure(
     rule = policy.rules.get(fault.bounce_class)
     if rule is None:
         return False
-    key = _key(fault.recipient)
+    key = key_of(fault.recipient)
     earlier: list[datetime] = []
     if rule.failures > 1:
         earlier = _earlier(connection, fault, key, now - rule.within)
@@ -244,7 +243,7 @@ def suppress(  # noqa: PLR0913 - what a suppression is made of
     is_new = suppressions.add(
         connection,
         tenant_id=tenant_id,
-        key=_key(recipient),
+        key=key_of(recipient),
         address=recipient,
         reason=reason,
         now=now,
@@ -298,7 +297,7 @@ def note_delivery(connection: Connection, tenant_id: int, recipient: str) -> Non
     """
     connection.execute(
         "DELETE FROM failures WHERE tenant_id = ? AND key = ? AND is_reported = 0",
-        (tenant_id, _key(recipient)),
+        (tenant_id, key_of(recipient)),
     )
 
 
@@ -310,10 +309,3 @@ def forget_failures(connection: Connection, now: datetime, *, limit: int) -> int
         (ids.milliseconds(now - OLDEST), limit),
     )
     return deleted.rowcount
-
-
-def _key(recipient: str) -> str:
-    try:
-        return parse_address(recipient).key
-    except AddressError:  # a damaged row: still one address, spelled one way
-        return recipient

@@ -53,8 +53,9 @@ def hold(
     """
     where = conditions(connection, selection, tenant_id)
     wish = (EntryState.HELD, ids.milliseconds(now))
+    keep = f"{_WISH} AND wish IS DISTINCT FROM 14"  # suppressed: not to come back at the release
     held = _update(connection, "SET state = 2, why = 'held' WHERE state = 0", (), where)
-    return len(held) + len(_update(connection, _WISH, wish, where))
+    return len(held) + len(_update(connection, keep, wish, where))
 
 
 def release(

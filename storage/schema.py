@@ -158,7 +158,8 @@ CREATE TABLE entries (
     due_at INTEGER NOT NULL,     -- while waiting: when to try (next)
     why TEXT NOT NULL,           -- why it waits, a core.disposition.Why; '' when it does not
     owner TEXT,                  -- while claimed: the process that delivers it
-    wish INTEGER,                -- while claimed: state (2 or 13) to get instead of waiting again
+    wish INTEGER,                -- while claimed: state to get instead of waiting again (2 or 13;
+                                 -- 14: if its address is still suppressed by then)
     wished_at INTEGER,           -- when that was asked for
     attempts INTEGER NOT NULL,   -- deliveries tried so far
     code INTEGER,                -- last attempt: reply code, NULL when no server answered

@@ -3,7 +3,7 @@
 However many they are, they are settled by five statements: a statement for each would hand the
 interpreter to and fro between the writer and the event loop, which costs more than the statement.
 The decision comes from core/disposition.py. A wish to hold or cancel that was recorded while the
-entry was claimed is honoured where the entry would otherwise wait again.
+entry was claimed is honoured where the entry would otherwise wait again, and so is a suppression.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mta.core.disposition import (
 from mta.core.event import EventKind, JsonValue
 from mta.core.outcome import Accepted, Ambiguous, Attempt, Command, Outcome, Refused, Unreachable
 from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
-from storage import aftermath, events, tallies
+from storage import aftermath, events, suppressed_entries, tallies
 from storage.aftermath import Settled
 from storage.database import Connection
 from storage.delivery_reports import Due
@@ -113,6 +113,7 @@ def settle(
     journal: list[events.EventRow] = []
     counted: dict[int, Tally] = {}
     settled: list[Settled] = []
+    called_back: list[tuple[int, datetime]] = []
     for settlement in settlements:
         entry = open_entries.pop(settlement.entry_id, None)
         if entry is None:
@@ -120,6 +121,8 @@ def settle(
         message_row, tenant_id, wish = entry
         fate, report = _fate(settlement.disposition), _report(settlement.attempt.outcome)
         state = _state(fate, wish)
+        if wish == EntryState.SUPPRESSED:
+            called_back.append((settlement.entry_id, settlement.attempt.ended_at))
         columns.append(_columns(settlement, fate, report, state))
         at_ms = ids.milliseconds(settlement.attempt.ended_at)
         data = events.json_data(_data(settlement, fate, report, state))
@@ -139,6 +142,8 @@ def settle(
     events.append(connection, journal)
     tallies.apply(connection, counted)
     aftermath.record(connection, settled, events_written=len(journal), policy=policy)
+    for entry_id, at in called_back:
+        suppressed_entries.suppress_returned(connection, [entry_id], now=at)
 
 
 def _open_entries(
@@ -154,7 +159,9 @@ def _open_entries(
 def _state(fate: _Fate, wish: int | None) -> EntryState:
     """Return what an entry becomes: final if it must, else what was wished, else as decided."""
     decided = EntryState.WAITING if fate.state is None else fate.state
-    return decided if decided.is_final or wish is None else EntryState(wish)
+    if decided.is_final or wish is None or wish == EntryState.SUPPRESSED:
+        return decided
+    return EntryState(wish)
 
 
 def _due(settlement: Settlement, message_row: int, report: _Report) -> Due:

@@ -1,7 +1,8 @@
 """What waits for an address when it becomes suppressed: it is not sent any more.
 
 Accepting mail looks addresses up (submissions.py); this is for mail that was accepted before. What
-the engine has in memory at that moment may still go out. Not here: adding the suppression.
+the engine has claimed is called back, and suppressed when it would wait again; only what is being
+tried at that moment may still arrive. Not here: adding the suppression.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.address import AddressError, parse_address
 from mta.core.event import EventKind
-from storage import events, suppressions, tallies
+from storage import directives, events, suppressions, tallies
 from storage.database import Connection
 from storage.entries import EntryState
+from storage.sql import given
 from storage.suppressions import NewSuppression
 from storage.tallies import Tally
 
@@ -21,6 +24,15 @@ _SUPPRESS = """
 UPDATE entries SET state = 14, why = '', reply = ?
 WHERE tenant_id = ? AND recipient = ? AND state IN (0, 2)
 RETURNING id, message_id
+"""
+_CALL_BACK = """
+UPDATE entries SET wish = 14, wished_at = ?
+WHERE tenant_id = ? AND recipient = ? AND state = 1 AND wish IS DISTINCT FROM 13
+RETURNING id
+"""
+_RETURNED = """
+UPDATE entries SET wish = NULL WHERE id IN (SELECT value FROM json_each(?)) AND state IN (0, 2)
+RETURNING tenant_id, recipient
 """
 
 
@@ -47,6 +59,9 @@ def suppress_waiting(
 ) -> int:
     """Settle the waiting and held entries of a tenant to an address as suppressed; return how many.
 
+    Those that are claimed are called back.
+
+
     Args:
         connection: of a write.
         tenant_id: whose mail.
@@ -65,4 +80,29 @@ def suppress_waiting(
         [(message_row, entry, tenant_id, kind, at_ms, data) for entry, message_row in rows],
     )
     tallies.apply(connection, counted)
+    for (entry,) in connection.execute(_CALL_BACK, (at_ms, tenant_id, address)).fetchall():
+        directives.record(connection, directives.SUPPRESSED, str(entry))
     return len(rows)
+
+
+def suppress_returned(connection: Connection, entries: Sequence[int], *, now: datetime) -> None:
+    """Suppress entries (row ids) that wait again after they were called back.
+
+    One whose address is not suppressed any more goes on waiting.
+    """
+    if not entries:
+        return
+    returned = connection.execute(_RETURNED, (given(list(entries)),)).fetchall()
+    for tenant_id, address in sorted(set(returned)):
+        key = key_of(address)
+        reason = suppressions.lookup(connection, tenant_id, [key], now).get(key)
+        if reason is not None:
+            suppress_waiting(connection, tenant_id, address, reason=reason, now=now)
+
+
+def key_of(recipient: str) -> str:
+    """Return the suppression key of the recipient of an entry."""
+    try:
+        return parse_address(recipient).key
+    except AddressError:  # a damaged row: still one address, spelled one way
+        return recipient

@@ -81,6 +81,31 @@ def test_mail_of_a_campaign_that_is_ready_can_be_called_back() -> None:
     virtual_time.run(story())
 
 
+def test_l08_entries_that_are_ready_can_be_called_back() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        rig.site("a.test").answer = slowly(1)
+        async with running(rig):
+            for number in range(4):
+                rig.add(f"ant{number}@a.test")
+            await asyncio.sleep(0.5)
+            called = [
+                row for row, one in rig.store.rows.items() if one.recipient < "ant2"
+            ]  # the first is being tried
+            given: list[int] = []
+
+            async def suppress(entry_ids: Sequence[int], due_at: datetime, why: Why) -> None:
+                given.extend(entry_ids)
+
+            rig.store.give_back = suppress
+            await rig.dispatcher.recall((), called)
+            await asyncio.sleep(10)
+            assert given == called[1:]
+            assert rig.site("a.test").recipients == ["ant0@a.test", "ant2@a.test", "ant3@a.test"]
+
+    virtual_time.run(story())
+
+
 def test_a_dead_site_delays_no_other() -> None:
     async def story() -> None:
         rig = Rig()

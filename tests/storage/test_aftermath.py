@@ -14,9 +14,18 @@ from mta.core.findings import Failure
 from mta.core.outcome import Accepted, Attempt, Command, Refused
 from mta.core.reply import Reply
 from mta.core.suppression import SuppressionPolicy
-from storage import correlation, events, feedback, queue, suppressions
+from storage import (
+    correlation,
+    directives,
+    events,
+    feedback,
+    queue,
+    suppressed_entries,
+    suppressions,
+)
 from storage.database import Connection
 from storage.entries import EntryState
+from storage.suppressions import NewSuppression
 from tests.storage import builders
 from tests.storage.builders import NOW
 
@@ -138,6 +147,78 @@ def test_l08_what_waits_for_a_suppressed_address_is_not_sent(connection: Connect
     assert pending == [("queued", 1), ("queued", 1), ("bounced", 0)]
     kinds = [event.kind for event in events.read(connection, after=0, limit=20)]
     assert kinds.count(EventKind.SUPPRESSED) == 1
+
+
+ANT = NewSuppression("ant@example.net", "ant@example.net", "complaint")
+
+
+def suppress_while_claimed(connection: Connection) -> queue.QueuedEntry:
+    builders.accept(connection, "ant@example.net")
+    [entry] = builders.claim(connection)
+    suppressed_entries.add_and_settle(connection, 1, [ANT], now=NOW)
+    return entry
+
+
+def fate(connection: Connection) -> tuple[EntryState, str, list[EventKind]]:
+    state, status = connection.execute(
+        "SELECT e.state, m.status FROM entries e JOIN messages m ON m.id = e.message_id"
+    ).fetchone()
+    kinds = [event.kind for event in events.read(connection, after=0, limit=20)]
+    return EntryState(state), status, kinds[1:]
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (
+            "deferred",
+            (
+                EntryState.SUPPRESSED,
+                "suppressed",
+                [EventKind.SUPPRESSION_ADDED, EventKind.DEFERRED, EventKind.SUPPRESSED],
+            ),
+        ),
+        (
+            "delivered",
+            (
+                EntryState.DELIVERED,
+                "delivered",
+                [EventKind.SUPPRESSION_ADDED, EventKind.DELIVERED],
+            ),
+        ),
+    ],
+)
+def test_l08_what_is_being_tried_when_its_address_is_suppressed_is_not_tried_again(
+    connection: Connection, result: str, expected: object
+) -> None:
+    entry = suppress_while_claimed(connection)
+    builders.settle_all(connection, [entry], result)
+    assert fate(connection) == expected
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_l08_what_is_claimed_and_not_tried_yet_is_called_back_and_suppressed(
+    connection: Connection, is_dead: bool
+) -> None:
+    entry = suppress_while_claimed(connection)
+    [directive], _ = directives.after(connection, 0)
+    assert (directive.kind, directive.target) == (directives.SUPPRESSED, str(entry.id))
+    if is_dead:
+        queue.free_claims(connection, NOW)
+    else:
+        queue.give_back(connection, [entry.id], due_at=NOW, why=Why.SITE_BUSY)
+    assert fate(connection)[:2] == (EntryState.SUPPRESSED, "suppressed")
+
+
+def test_l08_who_is_taken_off_the_list_meanwhile_gets_what_was_claimed(
+    connection: Connection,
+) -> None:
+    entry = suppress_while_claimed(connection)
+    suppressions.remove(connection, tenant_id=1, key=ANT.key, now=NOW)
+    builders.settle_all(connection, [entry], "deferred")
+    assert fate(connection)[:2] == (EntryState.WAITING, "deferred")
+    [row] = connection.execute("SELECT wish FROM entries").fetchall()
+    assert row == (None,)
 
 
 SANDBOX = SuppressionPolicy(sandbox_domain="sandbox.test")

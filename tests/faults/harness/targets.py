@@ -131,6 +131,7 @@ require_verified_domain = false
 [delivery]
 allow_private_destinations = true
 port = {receiver_port}
+{delivery}
 retry = {{ jitter = 0.5, {retry} }}
 [dns]
 nameservers = ["{nameserver}"]
@@ -156,6 +157,7 @@ class Mailwright:
         retry: str = 'first = "300ms", ceiling = "2s", lifetime = "1h"',
         routing: str = "",
         submission: str = "",
+        delivery: str = "",
         environment: dict[str, str] | None = None,
         prefix: Sequence[str] = (),
     ) -> None:
@@ -168,7 +170,7 @@ class Mailwright:
             pinned: domains that need no DNS; "*" is all.
             extra: more TOML.
             retry: of [delivery].
-            routing, submission: more of [routing] and [smtp.submission].
+            routing, submission, delivery: more of [routing], [smtp.submission] and [delivery].
             environment: more variables.
             prefix: what goes in front of its command.
         """
@@ -191,6 +193,7 @@ class Mailwright:
                 nameserver=nameserver,
                 retry=retry,
                 submission=submission,
+                delivery=delivery,
                 routing="\n".join([*pins, routing]),
             )
             + extra
