@@ -135,16 +135,18 @@ class Classifier:
 
     def _match(self, diagnostic: Diagnostic, *, is_prose: bool) -> Rule | None:
         """Return the first rule that fits."""
-        text = diagnostic.text
+        text = diagnostic.words
         bare = without_addresses(text)
         form = normal_form(bare)
-        lower = text.lower()
+        lower = diagnostic.text.lower()
         said = {n for n, literal in self._literals if literal in lower}
         numbers = sorted(self._index.owners(form) | self._bare | said)
         if not numbers:
             return None
-        whole = form if bare is text else normal_form(text)
-        providers = self._providers(whole, diagnostic.host)
+        providers: set[str] = set()
+        if self.rules[numbers[0]].provider:  # theirs come first: else nobody asks who it is
+            whole = form if bare is text else normal_form(text)
+            providers = self._providers(whole, diagnostic.host)
         for number in numbers:
             rule = self.rules[number]
             if not (is_prose and rule.is_weak) and rule.allows(diagnostic, form, providers):

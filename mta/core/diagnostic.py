@@ -97,6 +97,18 @@ class Diagnostic:
         return replace(self, text=self.text[code.start() :].split("\n\n", 1)[0])
 
     @property
+    def words(self) -> str:
+        """The text without the codes that the further lines of a reply repeat (RFC 5321 4.2.1).
+
+        Where a log or a report puts a reply on one line, they stand between its words.
+        """
+        code = _CODE.search(self.text)
+        if code is None or f"{code[0]}-" not in self.text:
+            return self.text
+        again = re.compile(rf"(?<=\s){code[0]}[- ](?:{_STATUS.pattern}(?: |$))?")
+        return self.text[: code.end()] + again.sub("", self.text[code.end() :])
+
+    @property
     def is_permanent(self) -> bool | None:
         """True for 5, False for 4; None where neither status nor code is known.
 

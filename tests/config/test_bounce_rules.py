@@ -152,6 +152,19 @@ def test_what_never_suppresses(reply: str) -> None:
         ("501 5.5.4 Syntax error in RCPT TO: invalid address", "protocol", False),
         ("550 votre compte suspendu", "unknown", False),
         ("553 not in my list of allowed rcpthosts (#5.5.3)", "relay_denied", False),
+        ("553 invalid mail address (in reply to MAIL FROM command)", "sender_rejected", False),
+        ("451 4.7.1 Mail deferred due to antispam policy", "spam_content", False),
+        ("550 5.7.1 RDENY 192.0.2.1: The receiver denied your mail", "filtered", False),
+        ("550 Access denied (sender blacklisted)", "sender_rejected", False),
+        ("553 you use me as a relay, and I have not been configured to", "relay_denied", False),
+        ("421 4.3.2 not accepting connections, load average 22", "remote_error", False),
+        ("554 5.7.1 Il tuo indirizzo IP e' stato bloccato", "ip_reputation", False),
+        ("421 4.7.0 Zu viele Verbindungen von Ihrer Adresse", "rate_limit", False),
+        (
+            "554 5.7.1 <b@b.test>: Sender address rejected: hourly quota of mails used up",
+            "rate_limit",
+            False,
+        ),
     ],
 )
 def test_families_of_phrases(reply: str, kind: str, is_hard: bool) -> None:

@@ -35,6 +35,22 @@ def test_codes(text: str, code: int, status: str) -> None:
     assert (read.code, read.status) == (code, status)
 
 
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    [
+        (
+            "550-5.7.1 not 550-5.7.1 RFC 5322 550 5.7.1 compliant",
+            "550-5.7.1 not RFC 5322 compliant",
+        ),
+        ("553-you use me 553-as a 553 relay", "553-you use me as a relay"),
+        ("550 5.1.1 no 503 need RCPT 550 5.1.1 no", "550 5.1.1 no 503 need RCPT 550 5.1.1 no"),
+        ("no code", "no code"),
+    ],
+)
+def test_lines_of_a_reply_are_joined(text: str, joined: str) -> None:
+    assert Diagnostic.read(text).words == joined
+
+
 def test_a_status_given_elsewhere_yields_to_a_more_precise_one() -> None:
     assert Diagnostic.read("552 5.2.2 full", status="5.0.0").status == "5.2.2"
     assert Diagnostic.read("552 full", status="5.2.2").status == "5.2.2"
