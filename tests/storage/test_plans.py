@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from mta.core.campaign import Content, Todo
 from mta.core.disposition import Why
 from mta.core.event import EventKind
+from mta.core.quota import Quota
 from storage import (
+    account_totals,
     audiences,
     campaign_counts,
     campaign_people,
@@ -27,6 +30,7 @@ from storage import (
     message_lists,
     messages,
     queue,
+    quotas,
     request_log,
     retention,
     stats,
@@ -39,9 +43,11 @@ from storage import (
 )
 from storage.audiences import Identity
 from storage.credit_ledger import Movement
+from storage.credits import account
 from storage.database import Connection
 from storage.message_lists import EmailFilter
 from storage.queue import Selection
+from storage.stats import Group
 from storage.suppressions import SuppressionFilter
 from storage.webhook_attempts import Result, WebhookAttempt
 from storage.webhook_retries import Retry
@@ -239,6 +245,36 @@ HOT: dict[str, Query] = {
     "files in use": lambda c: retention.files_in_use(c, ["a"]),
     "forget answers": lambda c: idempotency.forget_before(c, LATER),
 }
+SCOPES = {
+    "all": SCOPE,
+    "a domain": replace(SCOPE, domain="example.net"),
+    "a tag": replace(SCOPE, tag=("campaign", "x")),
+    "a campaign": replace(SCOPE, campaign="cmp_1"),
+}
+FIGURES: dict[str, Query] = {
+    **{
+        f"totals of {name}": lambda c, s=s: stats.totals(c, s, ["bounced"])
+        for name, s in SCOPES.items()
+    },
+    **{
+        f"course of {name}": lambda c, s=s: stats.timeseries(c, s, "delivered", hours=1)
+        for name, s in SCOPES.items()
+    },
+    **{
+        f"largest by {group.value}": lambda c, g=group: stats.top(c, SCOPE, "queued", g, limit=9)
+        for group in Group
+    },
+    **{
+        f"course by {group.value}": lambda c, g=group: stats.timeseries_of(
+            c, SCOPE, "queued", (g, "x"), hours=24
+        )
+        for group in Group
+    },
+    "how a domain fares": lambda c: stats.fared(c, 1, "sender.example", since=NOW),
+    "what an account has": lambda c: account_totals.read(c, 1),
+    "use of the quota": lambda c: quotas.usage(c, 1, Quota(9, 99), NOW),
+    "credits": lambda c: account(c, 1),
+}
 WHOLE_QUEUE: dict[str, Query] = {
     "schedule": queue.schedule,
     "free claims": lambda c: queue.free_claims(c, NOW, owner="me"),
@@ -257,6 +293,8 @@ SORTED = {"entries of an email", "emails of a batch"}
 """Few rows each, so that sorting them costs nothing."""
 GROUPED = {"statistics", "statistics by hour", "statistics of a domain"}
 """What sums up sorts what it sums."""
+COUNTERS = r"SEARCH (stats_by_\w+|\w+_counts|domains|campaigns|quota\w*|credit_accounts) USING .*="
+"""Rows that are counts, or of which a tenant has few; by the tenant they are found at once."""
 SMALL = (
     "SCAN sqlite_sequence",  # one row for each counter
     "SCAN (subquery",  # what a subquery has found
@@ -287,6 +325,15 @@ def test_hot_queries_search_an_index(explaining: Explaining, name: str) -> None:
     read = [step for step in scans if not step.endswith("-ROW VALUES CLAUSE")]  # these are written
     assert [step for step in read if not step.startswith(SMALL)] == []
     assert sorts == [] or name in SORTED | GROUPED
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_counters(explaining: Explaining, name: str) -> None:
+    stats.record(explaining._connection, stats.tally(explaining._connection))
+    FIGURES[name](explaining)
+    steps = [step for step in explaining.plan if "TEMP B-TREE" not in step]
+    assert steps
+    assert all(re.match(COUNTERS, step) for step in steps), steps
 
 
 @pytest.mark.parametrize("name", WHOLE_QUEUE)
