@@ -140,12 +140,16 @@ _CHALLENGES = _index(
 )
 
 
-def is_challenge(fields: Fields, text: str) -> bool:
-    """Return whether a mail asks its reader to prove that a person wrote to its sender."""
-    subject = normal_form(display_text(fields.get("subject")))
-    sender = normal_form(fields.get("from"))
+def is_challenge(subject: str, sender: str, text: str) -> bool:
+    """Return whether a mail asks its reader to prove that a person wrote to its sender.
+
+    Args:
+        subject: in normal form (phrases.py); "" where it is not the mail's own.
+        sender: its From field.
+        text: for people; "" where a server speaks.
+    """
     form = normal_form(without_addresses(text[:3000]))
-    return any(bool(_CHALLENGES.owners(place)) for place in (subject, sender, form))
+    return any(_CHALLENGES.owners(place) for place in (subject, normal_form(sender), form))
 
 
 def is_autoreply(fields: Fields, text: str) -> bool:

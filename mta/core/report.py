@@ -14,6 +14,7 @@ from mta.core.arf import Feedback, read_feedback
 from mta.core.autoreply import is_autoreply, is_challenge, is_of_absent
 from mta.core.bounce import BounceClass
 from mta.core.bounce_rules import Classifier
+from mta.core.diagnostic import code_in
 from mta.core.mime_reader import NO_FIELDS, Fields, read_mail
 from mta.core.report_evidence import Evidence, gather
 from mta.core.reported import ReportedRecipient, of_notice, of_statuses
@@ -103,11 +104,14 @@ def _complaint(feedback: Feedback) -> Report:
 def _is_challenge(evidence: Evidence) -> bool:
     """Return whether it is a challenge, sent as a delivery status or not.
 
-    A subject that tells of a failure may quote the challenge that could not be delivered, and a
-    server's own answer may speak of a whitelist.
+    A subject that tells of a failure may quote the challenge that could not be delivered, or a mail
+    of ours that asks to confirm something, and a server's own answer may speak of a whitelist.
     """
     if evidence.announces_failure and not evidence.statuses:
         return False
     quotes_server = any(status.diagnostic for status in evidence.statuses)
-    silent = quotes_server or evidence.is_of_daemon
-    return is_challenge(evidence.mail.fields, "" if silent else evidence.notice.text)
+    text = "" if quotes_server or evidence.is_of_daemon else evidence.notice.text
+    was_refused = any(code_in(status.diagnostic) for status in evidence.statuses)
+    is_of_failure = was_refused and (evidence.announces_failure or evidence.is_from_daemon)
+    subject = "" if is_of_failure or evidence.quotes_subject else evidence.subject
+    return is_challenge(subject, evidence.mail.fields.get("from"), text)

@@ -78,6 +78,12 @@ class Evidence:
         return bool(SUBJECTS.owners(self.subject))
 
     @property
+    def quotes_subject(self) -> bool:
+        """True when its subject ends with that of the returned mail."""
+        returned = normal_form(display_text(self.returned.get("subject")))
+        return bool(returned.strip()) and self.subject.endswith(returned)
+
+    @property
     def is_notice(self) -> bool:
         """True when it can be about nothing but mail that was not delivered."""
         fields = self.mail.fields

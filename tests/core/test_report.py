@@ -241,6 +241,31 @@ def test_a_challenge_sent_as_a_delivery_status_is_no_bounce() -> None:
     assert read(data).kind is ReportKind.AUTOREPLY
 
 
+REFUSED = f"Final-Recipient: rfc822; {ANT}\nAction: failed\nStatus: 5.1.1\n"
+
+
+@pytest.mark.parametrize(
+    ("group", "subject"),
+    [
+        (
+            f"{REFUSED}Diagnostic-Code: smtp; 550 unknown",
+            "Undeliverable: Please confirm your email",
+        ),
+        (f"{REFUSED}Diagnostic-Code: smtp; 550 unknown", "Confirm your email"),
+        (REFUSED, "Non remis : Confirm your email address"),
+        (REFUSED, "Undeliverable: Your message awaits"),
+    ],
+)
+def test_a_bounce_that_quotes_a_subject_is_no_challenge(group: str, subject: str) -> None:
+    quoted = subject.partition(": ")[2] or subject
+    data = dsn(group, subject=subject).replace(
+        b"Message-ID: <1@", f"Subject: {quoted}\nMessage-ID: <1@".encode()
+    )
+    report = read(data)
+    assert report.kind is ReportKind.BOUNCE
+    assert [recipient.is_hard for recipient in report.recipients] == [True]
+
+
 @pytest.mark.parametrize(
     ("subject", "text"),
     [
