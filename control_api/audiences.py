@@ -20,7 +20,7 @@ from control_api.idempotency import Written, once
 from control_api.opt_in_field import opt_in_error, read_opt_in
 from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
-from storage import audiences, memberships
+from storage import audiences, campaigns, memberships
 from storage.audiences import AudienceField, AudienceRecord, Identity, OptIn
 from storage.database import Connection
 
@@ -34,6 +34,7 @@ _TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _EXISTS = Problem(409, "already_exists", "The audience has a field with this tag.")
 _KNOWN = Problem(409, "already_exists", "There is an audience with this reference.")
 _FULL = Problem(409, "too_many", f"An audience has at most {MAX_FIELDS} fields.")
+_IN_USE = Problem(409, "conflict", "A campaign goes to this audience; cancel or pause that first.")
 _TEXTS = {"name": 256, "from_name": 256, "default_subject": 998}
 _ADDRESSES = ("from_email", "reply_to")
 
@@ -46,7 +47,7 @@ async def create_audience(call: Call) -> Response:
         identity = _read(fields, Identity(""))
         opt_in = read_opt_in(fields, OptIn())
         reference, metadata = _reference(fields), read_properties(fields, "metadata")
-        if not identity.name and not fields.errors:
+        if not identity.name and not fields.is_wrong("name"):
             fields.fail("name", "required", "This field is required.")
         filters.finish(fields)
 
@@ -79,7 +80,7 @@ def _read(fields: Fields, old: Identity) -> Identity:
     read = {name: fields.text(name, size) for name, size in _TEXTS.items()}
     read |= {name: _address(fields, name) for name in _ADDRESSES}
     texts = {name: read[name] for name in given}
-    if "name" in texts and not texts["name"] and not fields.errors:
+    if "name" in texts and not texts["name"] and not fields.is_wrong("name"):
         fields.fail("name", "required", "An audience has a name.")
     return replace(old, **texts)
 
@@ -152,23 +153,36 @@ async def change_audience(call: Call) -> Response:
 
 
 async def delete_audience(call: Call) -> Response:
-    """DELETE /v1/audiences/{id}: with its memberships; the contacts stay."""
+    """DELETE /v1/audiences/{id}: with its memberships; the contacts stay.
+
+    Not while a campaign is being sent to it, or is scheduled.
+    """
     database = call.services.database
     found = await database.read(lambda db: find(db, call))
     if found is not None:
-        remove = partial(memberships.remove_some, audience_row=found.row, limit=REMOVED_AT_ONCE)
-        while await database.write(remove):
+        while await database.write(partial(_remove_some, audience_row=found.row)):
             pass
 
         def act(connection: Connection) -> None:
             # Whoever has joined in between goes too: they are few.
-            memberships.remove_some(connection, found.row, limit=REMOVED_AT_ONCE)
+            _remove_some(connection, found.row)
             audiences.delete(connection, found)
 
         await database.write(act)
     return json_response(
         {"object": "audience", "id": call.request.path_params["id"], "deleted": True}
     )
+
+
+def _remove_some(connection: Connection, audience_row: int) -> int:
+    """Take some members out of an audience that no campaign goes to just now.
+
+    Raises:
+        ApiError: 409, one does.
+    """
+    if campaigns.is_sent_to(connection, audience_row):
+        raise ApiError(_IN_USE)
+    return memberships.remove_some(connection, audience_row, limit=REMOVED_AT_ONCE)
 
 
 async def list_fields(call: Call) -> Response:

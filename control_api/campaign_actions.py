@@ -305,6 +305,9 @@ def _resume(
     refusal = _sender_problem(connection, call, campaign)
     if refusal is not None:
         return refusal
+    made_of = campaign_letter.material(connection, campaign)
+    if isinstance(made_of, FieldError):
+        return invalid([made_of])
     if campaign.started_at is not None:
         return campaign_moves.resume(connection, campaign, now=now)
     return campaign_moves.schedule(connection, campaign, now=now)

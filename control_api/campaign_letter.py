@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from control_api.errors import FieldError
+from control_api.fields import sentence
 from control_api.personal_mail import (
     Composer,
     Mailing,
@@ -51,12 +52,14 @@ class Material:
 
 def material(connection: Connection, campaign: CampaignRecord) -> Material | FieldError:
     """Read what a campaign is made of, or return what is missing."""
+    row = campaign.plan.audience_row
+    if row is not None and audiences.by_row(connection, row) is None:
+        return FieldError("audience_id", "not_found", "There is no such audience.")
     tenant = tenancy.get(connection, campaign.tenant_id)
     found = _source(connection, campaign)
     if isinstance(found, FieldError):
         return found
     source, version = found
-    row = campaign.plan.audience_row
     fields = {} if row is None else audiences.fields(connection, row)
     return Material(source, version, tenant.name if tenant else "", fields)
 
@@ -97,7 +100,7 @@ class CampaignLetter:
         try:
             address = parse_address(person.email)
         except AddressError as error:
-            return (FieldError("email", "invalid_address", f"{error}."),)
+            return (FieldError("email", "invalid_address", sentence(error)),)
         return self._letter.to(Mailbox(person.name, address), self.variables(turn), at=at)
 
     def variables(self, turn: Turn) -> Variables:
@@ -105,7 +108,8 @@ class CampaignLetter:
         person = turn.person
         if isinstance(person, MemberRecord):
             return variables_of(person, self._fields)
-        return {"email": person.email, "name": person.name or None, **person.variables}
+        known: Variables = {"name": person.name} if person.name else {}
+        return {"email": person.email, **known, **person.variables}
 
     def test(
         self, mailbox: Mailbox, variables: Mapping[str, JsonValue], at: datetime

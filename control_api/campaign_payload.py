@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from control_api.errors import ApiError, FieldError, Problem, invalid
-from control_api.fields import Fields
+from control_api.fields import Fields, sentence
 from control_api.payload import (
     MAX_NAME,
     MAX_SUBJECT,
@@ -146,15 +146,23 @@ def _check(fields: Fields, wish: Wish, *, has_recipients: bool, is_draft: bool) 
         for name, given in (("html", wish.html), ("text", wish.text)):
             if given is not None:
                 fields.fail(name, "conflict", "Give template, or html and text, not both.")
-    elif not is_draft and wish.html is None and wish.text is None and not fields.errors:
+    elif not is_draft and wish.html is None and wish.text is None and not _says(fields):
         fields.fail("html", "required", "Give html or text, or both, or template.")
     if wish.audience_id and wish.recipients is not None:
         fields.fail("recipients", "conflict", "Give audience_id or recipients, not both.")
+    has_sender = wish.from_ is not None or wish.audience_id or fields.is_wrong("audience_id")
+    if not has_sender and not fields.is_wrong("from"):
+        fields.fail("from", "required", "This field is required.")
     is_addressed = wish.audience_id or wish.recipients or has_recipients
-    if not is_addressed and not fields.errors:
+    if not is_addressed and not (fields.is_wrong("audience_id") or fields.is_wrong("recipients")):
         fields.fail("audience_id", "required", "Give audience_id or recipients.")
     if wish.segment != Segment() and not wish.audience_id:
         fields.fail("segment", "conflict", "Only an audience has segments.")
+
+
+def _says(fields: Fields) -> bool:
+    """Tell whether something was given to say, if in a wrong form."""
+    return any(fields.is_wrong(name) for name in ("html", "text", "template"))
 
 
 def _block(fields: Fields, name: str) -> str | None:
@@ -214,7 +222,7 @@ def _recipient(fields: Fields, path: str, value: JsonValue) -> Recipient | None:
     try:
         return _addressed(Mailbox(name, parse_address(email)), variables) if email else None
     except AddressError as error:
-        inside.fail("email", "invalid_address", f"{error}.")
+        inside.fail("email", "invalid_address", sentence(error))
         return None
 
 
@@ -291,7 +299,7 @@ def read_test(value: JsonValue) -> tuple[tuple[Mailbox, ...], Mapping[str, JsonV
     fields = Fields(value, [])
     to, variables = read_mailboxes(fields, "to"), read_variables(fields)
     fields.finish()
-    if not to and not fields.errors:
+    if not to and not fields.is_wrong("to"):
         fields.fail("to", "required", "This field is required.")
     if len(to) > MAX_TESTS:
         fields.fail("to", "too_many", f"At most {MAX_TESTS} addresses are allowed.")

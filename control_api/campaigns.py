@@ -6,6 +6,7 @@ logs (campaign_figures.py).
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, replace
 
 from starlette.responses import Response
@@ -20,11 +21,14 @@ from control_api.fields import Fields, read_json
 from control_api.idempotency import Written, once
 from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
+from control_api.template_field import template_error
 from mta.core.access import may_send_from
 from mta.core.address import parse_address
 from mta.core.campaign import Action, CampaignStatus, Counts, Todo, is_allowed
+from mta.core.event import JsonValue
 from mta.core.mime import Mailbox
-from storage import audiences, campaign_counts, campaign_moves, campaigns, stats
+from mta.core.template import MAX_SOURCE, Source, TemplateError
+from storage import audiences, campaign_counts, campaign_moves, campaigns, stats, templates
 from storage.audiences import AudienceRecord
 from storage.campaigns import CampaignRecord, Plan
 from storage.database import Connection
@@ -39,6 +43,9 @@ async def create_campaign(call: Call) -> Response:
     now = call.services.now()
     with once(call, body) as request:
         wish = read_wish(read_json(body), now=now)
+        await _require_readable(
+            call, {"subject": wish.subject, "html": wish.html, "text": wish.text}
+        )
 
         def act(connection: Connection) -> Written | Problem:
             plan = plan_of(connection, call, wish)
@@ -57,6 +64,24 @@ async def create_campaign(call: Call) -> Response:
         return (await request.run(act)).response()
 
 
+async def _require_readable(call: Call, body: JsonValue) -> None:
+    """Refuse a body with something in it that is not Liquid; what else is wrong is told elsewhere.
+
+    Raises:
+        ApiError: 422.
+    """
+    given = body if isinstance(body, dict) else {}
+    texts = [given.get(name) for name in ("subject", "html", "text")]
+    subject, html, text = (one if isinstance(one, str) else None for one in texts)
+    if max(len(one or "") for one in (subject, html, text)) > MAX_SOURCE:
+        return
+    source = Source(subject or "", html, "" if html is None and text is None else text)
+    try:
+        await asyncio.to_thread(call.services.templates.compiled, source)
+    except TemplateError as error:
+        raise ApiError(invalid([template_error(error)])) from None
+
+
 def plan_of(connection: Connection, call: Call, wish: Wish) -> Plan | Problem:
     """Return what a wish comes to, with what the audience says where it says nothing."""
     audience: AudienceRecord | None = None
@@ -64,6 +89,8 @@ def plan_of(connection: Connection, call: Call, wish: Wish) -> Plan | Problem:
         audience = audiences.get(connection, call.tenant_id, wish.audience_id)
         if audience is None:
             return invalid([FieldError("audience_id", "not_found", "There is no such audience.")])
+    if wish.template and templates.get(connection, call.tenant_id, wish.template.id) is None:
+        return invalid([FieldError("template.id", "not_found", "There is no such template.")])
     from_ = wish.from_ or _sender(audience)
     if from_ is None:
         return invalid([FieldError("from", "required", "This field is required.")])
@@ -151,6 +178,7 @@ async def get_campaign(call: Call) -> Response:
 async def change_campaign(call: Call) -> Response:
     """PATCH /v1/campaigns/{id}: what is given changes, for those who have not had a turn."""
     body, now = read_json(await call.request.body()), call.services.now()
+    await _require_readable(call, body)
 
     def act(connection: Connection) -> dict[str, object] | Problem:
         found = find(connection, call)
@@ -168,7 +196,7 @@ async def change_campaign(call: Call) -> Response:
         if isinstance(plan, Problem):
             return plan
         if found.started_at is not None and _is_addressed_anew(found, plan, wish):
-            message = "Whom it goes to cannot change once it has started."
+            message = "Whom it goes to, and when, cannot change once it has started."
             return Problem(409, "invalid_state", message)
         return shown(
             connection, campaigns.change(connection, found, plan, wish.recipients, now=now)
@@ -186,7 +214,8 @@ def _has_recipients(campaign: CampaignRecord) -> bool:
 def _is_addressed_anew(campaign: CampaignRecord, plan: Plan, wish: Wish) -> bool:
     old = campaign.plan
     is_same = (plan.audience_row, plan.segment) == (old.audience_row, old.segment)
-    return wish.recipients is not None or not is_same
+    is_later = wish.send_at not in (None, old.send_at)
+    return wish.recipients is not None or is_later or not is_same
 
 
 def wrong_state(campaign: CampaignRecord, done: str) -> Problem:

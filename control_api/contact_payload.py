@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from control_api.fields import Fields, json_error, line_error, parse_time
+from control_api.fields import Fields, json_error, line_error, parse_time, sentence
 from mta.core.address import Address, AddressError, parse_address
 from mta.core.contact import STATUSES, Status
 from mta.core.event import JsonValue
@@ -59,7 +59,7 @@ def read_address(fields: Fields, name: str = "email") -> Address | None:
     try:
         return parse_address(text) if text else None
     except AddressError as error:
-        fields.fail(name, "invalid_address", f"{error}.")
+        fields.fail(name, "invalid_address", sentence(error))
         return None
 
 

@@ -101,6 +101,12 @@ class Fields:
         """Tell whether a field is there, be it null."""
         return name in self._rest
 
+    def is_wrong(self, name: str) -> bool:
+        """Tell whether something is wrong with a field, or inside it, so far."""
+        path = FieldError(name, "", "").inside(self.path).field
+        inside = (f"{path}.", f"{path}[")
+        return any(one.field == path or one.field.startswith(inside) for one in self.errors)
+
     def take(self, name: str) -> JsonValue:
         """Return a field's value, None when it is not there."""
         return self._rest.pop(name, None)
@@ -159,6 +165,12 @@ class Fields:
         for name in self._rest:
             shown = "".join(char if char.isprintable() else "?" for char in name[:100])
             self.fail(shown, "unknown_field", "There is no such field.")
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says as a sentence."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def line_error(value: JsonValue, max_length: int) -> tuple[str, str] | None:

@@ -26,6 +26,7 @@ from mta.core.contact import Status
 from mta.core.event import JsonValue
 from storage import (
     audiences,
+    campaign_queue,
     joining,
     membership_status,
     memberships,
@@ -247,8 +248,17 @@ def _set(
         unsubscribes.resubscribe(connection, target, now=now)
     elif status is Status.UNSUBSCRIBED:
         unsubscribes.unsubscribe(connection, target, via="api", now=now)
+    else:
+        _cancel_mail(connection, tenant_id, member, now)
     membership_status.set_status(connection, member.row, status, now=now)
     return None
+
+
+def _cancel_mail(
+    connection: Connection, tenant_id: int, member: MemberRecord, now: datetime
+) -> None:
+    """Let campaigns to the audience that wait for somebody not go out."""
+    campaign_queue.cancel_for(connection, tenant_id, member.email, member.audience_id, now=now)
 
 
 async def subscribe(call: Call) -> Response:
@@ -268,14 +278,17 @@ async def _decide(call: Call, status: Status) -> Response:
 
 async def remove_member(call: Call) -> Response:
     """DELETE /v1/audiences/{id}/contacts/{contact}: the contact stays."""
+    now = call.services.now()
 
     def act(connection: Connection) -> str | None:
         member = _find(connection, call, find_audience(connection, call))
         if member is not None:
+            _cancel_mail(connection, call.tenant_id, member, now)
             memberships.remove(connection, member.row)
         return member.id if member else None
 
     removed = await call.services.database.write(act)
+    call.services.kick()
     return json_response({"object": "membership", "id": removed, "deleted": True})
 
 

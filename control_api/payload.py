@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from control_api.errors import FieldError
-from control_api.fields import Fields, json_error, line_error, parse_time
+from control_api.fields import Fields, json_error, line_error, parse_time, sentence
 from control_api.template_field import TemplateUse, read_template
 from control_api.tracking_field import read_tracking
 from control_api.unsubscribe_field import read_offer
@@ -191,12 +191,6 @@ def _mailbox_object(fields: Fields) -> Mailbox | None:
     email = fields.required_text("email", MAX_MAILBOX)
     fields.finish()
     return Mailbox(name, parse_address(email)) if email else None
-
-
-def sentence(error: Exception) -> str:
-    """Return what an error says as a sentence."""
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:

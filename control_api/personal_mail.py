@@ -260,15 +260,11 @@ def variables_of(
         values = {tag: value for tag, value in person.values.items() if value is not None}
         variables |= defaults | values
     contact_id = person.contact_id if isinstance(person, MemberRecord) else person.id
-    variables["email"] = person.email
-    variables["name"] = person.name or None
-    variables["contact"] = {
-        "id": contact_id,
-        "email": person.email,
-        "name": person.name or None,
-        "properties": dict(person.properties),
-    }
-    return variables
+    known: Variables = {"email": person.email}
+    if person.name:  # without one the template lacks it, unless something else has it
+        known["name"] = person.name
+    about = {"id": contact_id, **known, "properties": dict(person.properties)}
+    return variables | known | {"contact": about}
 
 
 def published_source(

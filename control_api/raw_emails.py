@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from control_api.emails import aside, body_of, domain_problem, origin_of, submit_one
 from control_api.errors import ApiError, FieldError, invalid
-from control_api.fields import Fields, read_json
+from control_api.fields import Fields, read_json, sentence
 from control_api.idempotency import once
 from control_api.payload import (
     read_base64,
@@ -17,7 +17,6 @@ from control_api.payload import (
     read_priority,
     read_send_at,
     read_tags,
-    sentence,
 )
 from control_api.raw_messages import RawEmail, build_raw
 from control_api.routes import Call

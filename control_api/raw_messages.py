@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from control_api.errors import FieldError
-from control_api.payload import sentence
+from control_api.fields import sentence
 from control_api.submissions import Origin, kept_message, trace_field
 from mta.core.address import Address, AddressError, parse_address
 from mta.core.dot import LineCheck

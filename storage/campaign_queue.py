@@ -120,3 +120,29 @@ def _step(
     if len(rows) == STEP:
         return status, rows[-1][2], rows[-1][0]
     return (status + 1, 0, 0) if status + 1 < len(_STATUSES) else None
+
+
+_MAIL_TO = """
+SELECT e.id, m.campaign FROM entries e JOIN messages m ON m.id = e.message_id
+WHERE e.tenant_id = ?1 AND e.recipient = ?2 AND e.state IN (0, 1, 2)
+    AND m.campaign IS NOT NULL AND (?3 = '' OR json_extract(m.unsubscribe, '$.scope') = ?3)
+"""
+
+
+def cancel_for(
+    connection: Connection, tenant_id: int, address: str, audience_id: str = "", *, now: datetime
+) -> None:
+    """Cancel what waits of campaigns for somebody who is not to get it any more.
+
+    Args:
+        connection: of a write.
+        tenant_id: whose campaigns.
+        address: as text, spelled as in the entries.
+        audience_id: only mail to this audience ("aud_..."); "" is that of all campaigns.
+        now: aware, UTC.
+    """
+    found = connection.execute(_MAIL_TO, (tenant_id, address, audience_id)).fetchall()
+    if found:
+        operators.cancel(connection, Selection(rows=tuple(row for row, _ in found)), now=now)
+    for campaign_row in sorted({campaign for _, campaign in found}):
+        directives.record(connection, directives.CAMPAIGN_HELD, str(campaign_row))

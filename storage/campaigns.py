@@ -225,6 +225,15 @@ def at_work(connection: Connection) -> list[CampaignRecord]:
     ]
 
 
+def is_sent_to(connection: Connection, audience_row: int) -> bool:
+    """Tell whether a campaign that is scheduled or sending goes to an audience."""
+    row = connection.execute(
+        "SELECT 1 FROM campaigns WHERE status IN ('scheduled', 'sending') AND audience_id = ?",
+        (audience_row,),
+    ).fetchone()
+    return row is not None
+
+
 def change(
     connection: Connection,
     campaign: CampaignRecord,

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.event import EventKind, JsonValue
-from storage import campaign_people, contact_events
+from storage import campaign_people, campaign_queue, contact_events
 from storage.contact_events import News
 from storage.database import Connection
 from storage.sql import chunks, given, marks
@@ -344,7 +344,8 @@ def note_engagement(
 def delete(connection: Connection, contact: ContactRecord, *, now: datetime) -> None:
     """Forget a contact, its tags and memberships, and what imports, campaigns and events say of it.
 
-    An event tells of it, the last one that has the address. Suppressions of the address stay.
+    An event tells of it, the last one that has the address. What waits of campaigns is canceled.
+    Suppressions of the address stay.
     """
     contact_events.erase(connection, contact.id)
     contact_events.tell(connection, [News(EventKind.CONTACT_DELETED, contact.row)], now=now)
@@ -358,6 +359,7 @@ def delete(connection: Connection, contact: ContactRecord, *, now: datetime) -> 
     [(tenant_id,)] = connection.execute(
         "SELECT tenant_id FROM contacts WHERE id = ?", (contact.row,)
     ).fetchall()
+    campaign_queue.cancel_for(connection, tenant_id, contact.email, now=now)
     campaign_people.forget(connection, tenant_id, contact.key, contact.email)
     connection.execute("DELETE FROM contacts WHERE id = ?", (contact.row,))
 

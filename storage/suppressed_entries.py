@@ -1,9 +1,10 @@
-"""What waits for an address when it becomes suppressed: it is not sent any more.
+"""What waits for an address when it becomes suppressed, or leaves a list: it is not sent any more.
 
 Accepting mail looks addresses up (submissions.py); this is for mail that was accepted before. What
 the engine has claimed is called back, and suppressed when it would wait again; only what is being
 tried at that moment may still arrive. Not here: adding the suppression.
 """
+# ruff: noqa: S608 - SQL is put together from constants of this module
 
 from __future__ import annotations
 
@@ -20,19 +21,23 @@ from storage.sql import given
 from storage.suppressions import NewSuppression
 from storage.tallies import Tally
 
-_SUPPRESS = """
-UPDATE entries SET state = 14, why = '', reply = ?
-WHERE tenant_id = ? AND recipient = ? AND state IN (0, 2)
+_SCOPE = """(
+    SELECT COALESCE(json_extract(m.unsubscribe, '$.scope'), '') FROM messages m
+    WHERE m.id = entries.message_id
+)"""
+_MEANT = f"tenant_id = ?2 AND recipient = ?3 AND (?4 = '' OR ?4 = {_SCOPE})"
+_SUPPRESS = f"""
+UPDATE entries SET state = 14, why = '', reply = ?1 WHERE {_MEANT} AND state IN (0, 2)
 RETURNING id, message_id
 """
-_CALL_BACK = """
-UPDATE entries SET wish = 14, wished_at = ?
-WHERE tenant_id = ? AND recipient = ? AND state = 1 AND wish IS DISTINCT FROM 13
+_CALL_BACK = f"""
+UPDATE entries SET wish = 14, wished_at = ?1
+WHERE {_MEANT} AND state = 1 AND wish IS DISTINCT FROM 13
 RETURNING id
 """
-_RETURNED = """
+_RETURNED = f"""
 UPDATE entries SET wish = NULL WHERE id IN (SELECT value FROM json_each(?)) AND state IN (0, 2)
-RETURNING tenant_id, recipient
+RETURNING tenant_id, recipient, {_SCOPE}
 """
 
 
@@ -55,12 +60,17 @@ def add_and_settle(
 
 
 def suppress_waiting(
-    connection: Connection, tenant_id: int, address: str, *, reason: str, now: datetime
+    connection: Connection,
+    tenant_id: int,
+    address: str,
+    *,
+    reason: str,
+    now: datetime,
+    scope: str = "",
 ) -> int:
     """Settle the waiting and held entries of a tenant to an address as suppressed; return how many.
 
     Those that are claimed are called back.
-
 
     Args:
         connection: of a write.
@@ -68,8 +78,9 @@ def suppress_waiting(
         address: as text, spelled as in the entries.
         reason: of the suppression.
         now: aware, UTC.
+        scope: only what was sent to this list; "" is all.
     """
-    rows = connection.execute(_SUPPRESS, (reason, tenant_id, address)).fetchall()
+    rows = connection.execute(_SUPPRESS, (reason, tenant_id, address, scope)).fetchall()
     at_ms, data = ids.milliseconds(now), events.json_data({"reason": reason})
     kind, label = EventKind.SUPPRESSED.value, EntryState.SUPPRESSED.label
     counted: dict[int, Tally] = {}
@@ -80,7 +91,7 @@ def suppress_waiting(
         [(message_row, entry, tenant_id, kind, at_ms, data) for entry, message_row in rows],
     )
     tallies.apply(connection, counted)
-    for (entry,) in connection.execute(_CALL_BACK, (at_ms, tenant_id, address)).fetchall():
+    for (entry,) in connection.execute(_CALL_BACK, (at_ms, tenant_id, address, scope)).fetchall():
         directives.record(connection, directives.SUPPRESSED, str(entry))
     return len(rows)
 
@@ -93,11 +104,14 @@ def suppress_returned(connection: Connection, entries: Sequence[int], *, now: da
     if not entries:
         return
     returned = connection.execute(_RETURNED, (given(list(entries)),)).fetchall()
-    for tenant_id, address in sorted(set(returned)):
+    for tenant_id, address, list_ in sorted(set(returned)):
         key = key_of(address)
-        reason = suppressions.lookup(connection, tenant_id, [key], now).get(key)
-        if reason is not None:
-            suppress_waiting(connection, tenant_id, address, reason=reason, now=now)
+        for scope in dict.fromkeys(("", list_)):
+            reason = suppressions.lookup(connection, tenant_id, [key], now, scope=scope).get(key)
+            if reason is not None:
+                suppress_waiting(
+                    connection, tenant_id, address, reason=reason, now=now, scope=scope
+                )
 
 
 def key_of(recipient: str) -> str:

@@ -228,15 +228,20 @@ def forget_expired(connection: Connection, now: datetime, *, limit: int) -> int:
 
 
 def lookup(
-    connection: Connection, tenant_id: int, keys: Sequence[str], now: datetime
+    connection: Connection,
+    tenant_id: int,
+    keys: Sequence[str],
+    now: datetime,
+    *,
+    scope: str = "",
 ) -> dict[str, str]:
-    """Return key -> reason for those of the keys that are suppressed."""
+    """Return key -> reason for those of the keys that are suppressed, or have left a list."""
     found: dict[str, str] = {}
     for chunk in chunks(keys):
         rows = connection.execute(
-            "SELECT key, reason FROM suppressions WHERE tenant_id = ? AND scope = ''"
+            "SELECT key, reason FROM suppressions WHERE tenant_id = ? AND scope = ?"
             f" AND key IN ({marks(chunk)}) AND (expires_at IS NULL OR expires_at > ?)",
-            (tenant_id, *chunk, ids.milliseconds(now)),
+            (tenant_id, scope, *chunk, ids.milliseconds(now)),
         )
         found.update(rows)
     return found

@@ -20,6 +20,7 @@ from storage import feedback, membership_status, suppressions
 from storage.correlation import entry_of
 from storage.database import Connection
 from storage.sql import chunks, marks
+from storage.suppressed_entries import suppress_waiting
 
 REASON = "unsubscribe"
 
@@ -107,6 +108,14 @@ def _add_scoped(
         [(_key(target.recipient), REASON)],
         scope=target.scope,
         now_ms=ids.milliseconds(now),
+    )
+    suppress_waiting(
+        connection,
+        target.tenant_id,
+        target.recipient,
+        reason=REASON,
+        now=now,
+        scope=target.scope,
     )
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import ItemsView, Mapping
+from collections.abc import ItemsView, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from liquid import BoundTemplate, Environment, RenderContext, Undefined
+from liquid import BoundTemplate, Environment, RenderContext, Token, Undefined
 from liquid.exceptions import LiquidError, LoopIterationLimitError
+from liquid.undefined import UNDEFINED
 
 from mta.core import template_filters
 from mta.core.html_text import text_of, with_inline_styles
@@ -95,10 +96,25 @@ class _Missing(Undefined):
         return {}.items()
 
 
+def _name(path: Sequence[object]) -> str:
+    """Return a path as templates write it: order.items[0].name."""
+    rest = (f".{one}" if isinstance(one, str) else f"[{one}]" for one in path[1:])
+    return str(path[0]) + "".join(rest)
+
+
 class _Counting(RenderContext):
     """Where a part is filled: bounds all loops together, as the library does nested ones."""
 
     steps = 0
+
+    def get(
+        self, path: list[object], *, token: Token | None, default: object = UNDEFINED
+    ) -> object:
+        """Return what a path leads to; what is not there is called by the whole path."""
+        found = super().get(path, token=token, default=default)
+        if isinstance(found, _Missing):
+            found.name = _name(path)
+        return found
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         """Count the turns of a loop that is about to begin."""

@@ -514,6 +514,9 @@ class TestRefusals:
             ({"send_once_key": "x" * 101}, "send_once_key", "too_long"),
             ({"channel": "fax"}, "channel", "invalid_value"),
             ({"no_such": 1}, "no_such", "unknown_field"),
+            ({"html": "{% if %}"}, "html", "invalid_template"),
+            ({"html": None, "subject": "{{ x"}, "subject", "invalid_template"),
+            ({"html": None, "template": {"id": "tpl_x"}}, "template.id", "not_found"),
         ],
     )
     async def test_bodies(
@@ -528,7 +531,30 @@ class TestRefusals:
         reply = await desk.ask("POST", CAMPAIGNS, body)
         assert (reply.status, reply.json["code"]) == (422, "channel_not_configured")
 
-    @pytest.mark.parametrize("text", ["{% if %}", "{{ x | no_such }}", "{{ nobody_has_this }}"])
+    async def test_everything_that_is_missing_is_told_at_once(self, desk: Campaigning) -> None:
+        reply = await desk.ask("POST", CAMPAIGNS, {"subject": 7})
+        assert [(one["field"], one["code"]) for one in reply.json["errors"]] == [
+            ("name", "required"),
+            ("subject", "invalid_type"),
+            ("from", "required"),
+            ("audience_id", "required"),
+        ]
+        path = await desk.campaign(recipients=[ANT])
+        reply = await desk.ask("POST", f"{path}/test", {"x": 1})
+        assert [one["field"] for one in reply.json["errors"]] == ["x", "to"]
+
+    async def test_what_is_no_liquid_does_not_change_a_draft(self, desk: Campaigning) -> None:
+        path = await desk.campaign(recipients=[ANT])
+        reply = await desk.ask("PATCH", path, {"text": "{{ x"})
+        assert [one["field"] for one in reply.json["errors"]] == ["text"]
+        assert (await desk.ok("GET", path))["text"] is None
+
+    async def test_messages_about_addresses_are_sentences(self, desk: Campaigning) -> None:
+        body = DRAFT | {"recipients": [{"email": "nobody"}]}
+        reply = await desk.ask("POST", CAMPAIGNS, body)
+        assert [one["message"] for one in reply.json["errors"]] == ["The address has no domain."]
+
+    @pytest.mark.parametrize("text", ["{{ x | no_such }}", "{{ nobody_has_this }}"])
     async def test_what_nobody_could_get_is_not_sent(self, desk: Campaigning, text: str) -> None:
         path = await desk.campaign(recipients=[ANT], html=text)
         reply = await desk.ask("POST", f"{path}/send")

@@ -38,7 +38,13 @@ def test_the_text_is_derived_when_absent() -> None:
 def test_all_missing_variables_are_named() -> None:
     with pytest.raises(MissingVariablesError) as raised:
         render("{{ a }}{{ b.c | upcase }}{% for i in d %}{% endfor %}{{ a }}", p={"q": 1})
-    assert raised.value.names == ("a", "b", "d")
+    assert raised.value.names == ("a", "b.c", "d")
+
+
+def test_what_is_missing_inside_is_named_by_its_path() -> None:
+    with pytest.raises(MissingVariablesError) as raised:
+        render("{{ p.q }}{{ p.city }}{{ p.r[0].name }}{{ p['a b'] }}", p={"q": 1, "r": []})
+    assert raised.value.names == ("p.city", "p.r[0].name", "p.a b")
 
 
 @pytest.mark.parametrize(
