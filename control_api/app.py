@@ -67,12 +67,14 @@ from control_api.body_guard import BodyGuard, Streamed, require_media
 from control_api.dialects import emailflow, flushit, mailsflux, sendflare, sk_live
 from control_api.dialects.base import Dialect
 from control_api.dialects.doors import Doors
+from control_api.dialects.limits import DialectLimits
 from control_api.dialects.server import DialectRoute, Named
 from control_api.errors import ApiError, problem_of, render
 from control_api.middleware import Overload, RequestId, Unexpected
 from control_api.rate_limits import RateLimitHeaders
 from control_api.request_meter import Metered, attribute
 from control_api.routes import Call, Route, Services
+from control_api.undeclared import require_declared
 from control_api.webhook_formats import Formats
 from mta.core.json_text import encode
 from storage.errors import StorageError
@@ -157,14 +159,15 @@ def build_app(services: Services) -> Starlette:
         SettingsError: [compat.hosts] names a dialect that there is not.
     """
     doors = Doors(DIALECTS, services.settings.compat.hosts)
+    limits = DialectLimits(services, services.now)
     app = Starlette(
         routes=[
-            DialectRoute(ROUTES, services),
+            DialectRoute(ROUTES, services, limits),
             *(_path_route(path, name, services) for path in _paths() for name in _spellings(path)),
         ],
         middleware=[
             Middleware(RequestId, new_id=lambda: services.new_id("req")),
-            Middleware(Named, doors=doors, now=services.now),
+            Middleware(Named, doors=doors, limits=limits, now=services.now),
             Middleware(Metered, meter=services.requests, now=services.now),
             Middleware(RateLimitHeaders),
             Middleware(Unexpected),
@@ -233,6 +236,7 @@ def _path_route(path: str, spelled: str, services: Services) -> StarletteRoute:
         attribute(request.scope, route.path, caller)
         if route.scope:
             require_media(request, route.spec.request)
+            await require_declared(request, route.spec)
         return await route.handler(Call(request, services, caller))
 
     return StarletteRoute(spelled, endpoint, methods=list(by_method))

@@ -14,11 +14,13 @@ from control_api.dialects.emailflow_shapes import (
     done,
     flag_of,
     id_of,
+    moment_of,
     required,
     text_of,
     uid_of,
     wanted_page,
 )
+from control_api.dialects.reading import options
 from mta.core.event import JsonValue
 
 CAMPAIGN = "cmp"
@@ -33,7 +35,8 @@ _RENAMED = {
     "text": "plain",
     "send_at": "delivery_at",
 }
-_TEXTS = {"name": "name", "subject": "subject", "delivery_at": "send_at", "reply_to": "reply_to"}
+_TEXTS = {"name": "name", "subject": "subject", "reply_to": "reply_to"}
+_REQUIRED = ("list_uid", "name", "subject", "from_email", "from_name")
 _PARTS = {"html": "html", "plain": "text"}
 LOGS = ("tracking", "open", "click", "bounce", "feedback", "unsubscribe")
 
@@ -68,7 +71,7 @@ def campaign_json(one: Any) -> dict[str, Any]:
 
 def _create(asked: Asked) -> Steps:
     fields = asked.fields
-    required(fields, ("list_uid", "name", "subject", "from_email", "from_name"))
+    required(fields, _REQUIRED)
     body = to_campaign(fields)
     made = yield Ask("POST", "/v1/campaigns", body=body, renamed=_RENAMED)
     return done("Campaign has been created", 201, campaign_uid=uid_of(made.value["id"]))
@@ -87,9 +90,11 @@ def to_campaign(fields: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     if "from_email" in fields:
         name = text_of(fields.get("from_name"))
         body["from"] = {"email": text_of(fields["from_email"]), "name": name}
+    if moment := text_of(fields.get("delivery_at")):
+        body["send_at"] = moment_of(moment)
     if tracking := _tracking(fields):
         body["tracking"] = tracking
-    return body
+    return body | options(fields, _TEXTS)
 
 
 def _tracking(fields: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -129,6 +134,7 @@ def statistics_json(stats: Any) -> dict[str, Any]:
 
 def _update(asked: Asked) -> Steps:
     fields = asked.fields
+    required(fields, [name for name in _REQUIRED if name in fields])
     found = (yield Ask("GET", "/v1/campaigns/{id}", _place(asked))).value
     if "from_name" in fields and "from_email" not in fields:
         fields = {**fields, "from_email": found["from"]["email"]}
@@ -179,8 +185,9 @@ OPERATIONS = (
         _ALL,
         _create,
         "Make a campaign",
-        "The sk_live document has this call too: `list_uid` or `from_email` in it mean this one.",
-        marks=frozenset({"list_uid", "from_email"}),
+        "The sk_live document has this call too: a form, `api_token`, `list_uid` or `from_email` "
+        "mean this one.",
+        marks=frozenset({"list_uid", "from_email", "api_token"}),
     ),
     Operation("E-29", "GET", _ONE, _one, "Look at a campaign and its figures"),
     Operation("E-30", "PATCH", _ONE, _update, "Change a campaign"),

@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from control_api.dialects.base import Answer, Ask, Asked, Operation, Reply, Steps
+from control_api.dialects.emailflow_people import EMAIL, WORDS
 from control_api.dialects.emailflow_shapes import (
     done,
     flag_of,
@@ -23,7 +24,6 @@ from control_api.errors import ApiError
 from mta.core.event import JsonValue
 
 PREFIX = "aud"
-EMAIL = "EMAIL"
 _TEXTS = ("name", "from_email", "from_name", "default_subject", "reply_to")
 
 
@@ -55,7 +55,7 @@ def _create(asked: Asked) -> Steps:
     fields = asked.fields
     required(fields, ("name", "from_email", "from_name"))
     made = yield Ask("POST", "/v1/audiences", body=to_audience(fields))
-    return done("List has been created!", list_uid=uid_of(made.value["id"]))
+    return done("List has been created!", 201, list_uid=uid_of(made.value["id"]))
 
 
 def to_audience(fields: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -126,14 +126,20 @@ def _add_field(asked: Asked) -> Steps:
     }
     if (is_required := flag_of(fields, "required")) is not None:
         body["required"] = is_required
+    if body["tag"] in (EMAIL, *WORDS):
+        raise _taken()
     params = {"id": id_of(PREFIX, asked.path["uid"])}
     try:
         made = yield Ask("POST", "/v1/audiences/{id}/fields", params, body=body)
     except ApiError as refused:
         if refused.problem.code != "already_exists":
             raise
-        raise refusal("tag", "taken", "The tag has already been taken.") from None
+        raise _taken() from None
     return done("Field has been added!", field=_field(made.value))
+
+
+def _taken() -> ApiError:
+    return refusal("tag", "taken", "The tag has already been taken.")
 
 
 def _delete(asked: Asked) -> Steps:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from control_api.dialects.emailflow_shapes import text_of, uid_of, words_of
+from control_api.dialects.emailflow_shapes import moment_of, text_of, uid_of, words_of
 from mta.core.event import JsonValue
 
 EMAIL = "EMAIL"
@@ -19,6 +19,8 @@ FIRST, LAST = "FIRST_NAME", "LAST_NAME"
 STATUSES = ("subscribed", "unsubscribed", "unconfirmed")
 _TAGS = ("tag", "tags")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
+WORDS = ("id", "uid", "list_uid", "email", "status", "status_detail", "created_at", *_TAGS)
+"""What a subscriber has besides fields; no field of a list hides it."""
 RENAMED = {"email": EMAIL, "tags": "tag", "name": FIRST}
 
 
@@ -61,14 +63,20 @@ def values_of(fields: Mapping[str, JsonValue], audience: Any) -> dict[str, JsonV
     return {
         one["tag"]: _value(text_of(fields[one["tag"]]), one["type"])
         for one in audience["fields"]
-        if one["tag"] in fields
+        if one["tag"] in fields and one["tag"] not in WORDS
     }
 
 
 def _value(text: str, kind: str) -> JsonValue:
     if not text:
         return None
-    return _number(text) if kind == "number" else text
+    match kind:
+        case "number":
+            return _number(text)
+        case "datetime":
+            return moment_of(text)
+        case _:
+            return text
 
 
 def _number(text: str) -> JsonValue:
@@ -103,6 +111,10 @@ def subscriber_json(member: Any, tags: list[str] | None = None) -> dict[str, Any
         "created_at": member["created_at"],
         FIRST: first,
         LAST: last,
-        **{tag: value for tag, value in member["fields"].items() if value is not None},
+        **{
+            tag: value
+            for tag, value in member["fields"].items()
+            if value is not None and tag not in WORDS
+        },
     }
     return shown if tags is None else {**shown, "tags": tags}

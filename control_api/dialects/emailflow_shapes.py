@@ -6,6 +6,7 @@ imports keep the prefix that it shows for them, "job_". Whoever sends a whole id
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off", "")
 _FORBIDDEN = (400, 402, 403, 409, 413, 415, 422)
 """Statuses of the native API that are a 403 here."""
+_MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2})(:[0-9]{2})?")
 _ROOT = "request"
 """Where errors are told of that are about no field."""
 
@@ -49,6 +51,12 @@ def text_of(value: JsonValue) -> str:
             return str(value).strip()
         case _:
             return ""
+
+
+def moment_of(text: str) -> str:
+    """Return a time of day as databases write it, "2026-03-01 12:00:00", in RFC 3339 as UTC."""
+    match = _MOMENT.fullmatch(text)
+    return f"{match[1]}T{match[2]}{match[3] or ':00'}Z" if match else text
 
 
 def words_of(value: JsonValue) -> list[str]:

@@ -11,14 +11,16 @@ from typing import Any
 
 from control_api.dialects.base import Ask, Asked, Operation, Reply, Steps
 from control_api.dialects.flushit_shapes import all_of, picked
-from control_api.dialects.reading import required
-from control_api.errors import ApiError
+from control_api.dialects.reading import options, required
+from control_api.errors import ApiError, FieldError, invalid
 from control_api.routes import timestamp
 from mta.core.event import JsonValue
 
 FIRST_DELIVERY = timedelta(minutes=1)
 DELIVERY = timedelta(milliseconds=10)
 """Guesses: until a job's first mail is taken by its receiver, and for each after it."""
+MAX_NAME = 256
+"""Characters of a campaign's name, which is as much of the subject."""
 _RENAMED = {
     "html": "htmlContent",
     "text": "textContent",
@@ -40,7 +42,7 @@ def _send(asked: Asked) -> Steps:
     made = (yield Ask("POST", "/v1/campaigns", body=body, renamed=_RENAMED)).value
     params = {"id": made["id"]}
     try:
-        started = (yield Ask("POST", "/v1/campaigns/{id}/send", params)).value
+        started = (yield Ask("POST", "/v1/campaigns/{id}/send", params, renamed=_RENAMED)).value
     except ApiError:
         # With a key the same request may come again, and finds its campaign; else nobody would.
         if "idempotency-key" not in asked.headers:
@@ -66,18 +68,22 @@ def to_campaign(fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """
     if fields.get("type") != SMS:
         required(fields, "from", "subject", "htmlContent")
+        if fields.get("recipients") in (None, []):
+            raise ApiError(invalid([FieldError("recipients", "required", "Give recipients.")]))
+    subject = fields.get("subject")
     body: dict[str, JsonValue] = {
-        "name": fields.get("subject"),
+        "name": subject[:MAX_NAME] if isinstance(subject, str) else subject,
         "channel": fields.get("type") or "email",
         "from": fields.get("from"),
-        "subject": fields.get("subject"),
+        "subject": subject,
         "recipients": fields.get("recipients"),
         "tracking": {
             "opens": fields.get("trackOpens") or False,
             "clicks": fields.get("trackClicks") or False,
         },
     }
-    return body | {native: fields[name] for native, name in _GIVEN.items() if name in fields}
+    given = {native: fields[name] for native, name in _GIVEN.items() if name in fields}
+    return body | given | options(fields, _GIVEN.values())
 
 
 def _job(asked: Asked) -> Steps:
@@ -134,7 +140,8 @@ OPERATIONS = (
         _send,
         "Send an email to up to 10,000 addresses",
         "`type: sms` answers 422 `channel_not_configured`. A job needs `api.public_url`, for its "
-        "links. `estimatedDelivery` is a guess.",
+        "links. `subject` and `htmlContent` are Liquid: `{{ email }}` and `{{ name }}` are the "
+        "recipient's. `estimatedDelivery` is a guess.",
     ),
     Operation("F-05", "GET", "/api/send/{jobId}", _job, "How far a job is"),
     Operation(

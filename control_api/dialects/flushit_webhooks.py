@@ -15,7 +15,7 @@ from typing import Any
 
 from control_api.dialects.base import Ask, Asked, Operation, Reply, Steps
 from control_api.dialects.flushit_shapes import deleted, picked
-from control_api.errors import ApiError, FieldError, invalid
+from control_api.dialects.reading import native_events
 from control_api.event_types import KINDS_OF
 from control_api.routes import timestamp
 from control_api.webhook_formats import WebhookFormat
@@ -50,25 +50,9 @@ def _create(asked: Asked) -> Steps:
     fields = asked.fields
     body: dict[str, JsonValue] = {"url": fields.get("url"), "format": NAME}
     if fields.get("events") is not None:
-        body["events"] = _native_events(fields["events"])
+        body["events"] = native_events(fields["events"], {ALL: ALL, **NATIVE_NAMES})
     made = (yield Ask("POST", "/v1/webhooks", body=body)).value
     return Reply({"webhook": _shown(made), "secret": made["secret"]})
-
-
-def _native_events(value: JsonValue) -> JsonValue:
-    """Return events by their native names.
-
-    Raises:
-        ApiError: 422; one of them is none.
-    """
-    if not isinstance(value, list):
-        return value
-    names = {**NATIVE_NAMES, ALL: ALL}
-    unknown = [one for one in value if not isinstance(one, str) or one not in names]
-    if unknown:
-        message = f"Expected {ALL} or some of {', '.join(NATIVE_NAMES)}."
-        raise ApiError(invalid([FieldError("events", "invalid_value", message)]))
-    return [names[str(one)] for one in value]
 
 
 def _shown(one: Any) -> dict[str, Any]:

@@ -1,13 +1,19 @@
-"""Reading what dialects have in common in requests: some fields of many, numbers, pages."""
+"""Reading what dialects have in common in requests: some fields of many, events, numbers, pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from control_api.errors import ApiError, FieldError, invalid
 from control_api.paging import MAX_NUMBERED
 from mta.core.event import JsonValue
+
+_OPTIONS = (
+    *("attachments", "bcc", "cc", "headers", "replyTo", "reply_to", "scheduledAt", "scheduled_at"),
+    *("sendAt", "send_at", "template", "templateId", "template_id", "unsubscribe", "variables"),
+)
+"""What services of the field call that which makes another mail of a request."""
 
 
 def picked(fields: Mapping[str, JsonValue], names: Mapping[str, str]) -> dict[str, JsonValue]:
@@ -19,6 +25,45 @@ def picked(fields: Mapping[str, JsonValue], names: Mapping[str, str]) -> dict[st
     """
     given = ((native, fields.get(name)) for name, native in names.items())
     return {native: value for native, value in given if value is not None}
+
+
+def options(fields: Mapping[str, JsonValue], known: Container[str]) -> dict[str, JsonValue]:
+    """Return the options of an email that a dialect does not know, by the caller's own names.
+
+    Passed on as they are, the native API takes them or refuses them by name. Passed over, as other
+    fields are, another mail would go out than was meant.
+    """
+    unknown = {name: fields.get(name) for name in _OPTIONS if name not in known}
+    return {name: value for name, value in unknown.items() if value is not None}
+
+
+def as_text(value: JsonValue) -> JsonValue:
+    """Return a number or truth value as text; anything else as it is."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case _:
+            return value
+
+
+def native_events(value: JsonValue, names: Mapping[str, str]) -> JsonValue:
+    """Return events of a webhook by their native names; what is no array stays as it is.
+
+    Args:
+        value: the dialect's names.
+        names: the dialect's name -> the native one.
+
+    Raises:
+        ApiError: 422; one of them is none.
+    """
+    if not isinstance(value, list):
+        return value
+    if any(not isinstance(one, str) or one not in names for one in value):
+        message = f"Expected some of {', '.join(names)}."
+        raise ApiError(invalid([FieldError("events", "invalid_value", message)]))
+    return [names[str(one)] for one in value]
 
 
 def required(fields: Mapping[str, JsonValue], *names: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Sendflare: one call to send, three for contacts, and an envelope around every answer.
 
 Its apps are audiences, named by `appId` as a reference and made when the first contact is saved.
-The service's own clients expect the numbers of a page beside the envelope's `data`: they are there
-too.
+The service's own clients expect the numbers of a page beside the envelope's `data`, or the total as
+`totalCount`: they are there too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from control_api.dialects.base import (
     Reply,
     Steps,
 )
-from control_api.dialects.reading import read_paging, required
+from control_api.dialects.reading import as_text, options, read_paging, required
 from control_api.errors import ApiError, FieldError, invalid
 from mta.core.event import JsonValue
 from mta.core.html_text import text_of
@@ -58,9 +58,8 @@ def send(asked: Asked) -> Steps:
     """POST /v1/send: `body` is HTML when a tag stands in it."""
     sender, to, subject, body = required(asked.fields, "from", "to", "subject", "body")
     email: dict[str, JsonValue] = {"from": sender, "to": to, "subject": subject}
-    yield Ask(
-        "POST", "/v1/emails", body=email | _content(body), renamed={"html": "body", "text": "body"}
-    )
+    wish = email | _content(body) | options(asked.fields, ())
+    yield Ask("POST", "/v1/emails", body=wish, renamed={"html": "body", "text": "body"})
     return _success(asked)
 
 
@@ -85,11 +84,12 @@ def list_contacts(asked: Asked) -> Steps:
         total, members = 0, []  # an app that nothing was saved in yet
     page = {
         "total": total,
+        "totalCount": total,
         "page": paging.page,
         "pageSize": paging.size,
         "list": [_shown(one) for one in members],
     }
-    return _success(asked, page, page | {"totalCount": total})
+    return _success(asked, page, page)
 
 
 def _shown(member: Any) -> dict[str, object]:
@@ -163,13 +163,9 @@ def _person(data: JsonValue) -> dict[str, JsonValue]:
             error = FieldError(f"data.{name}", "invalid_type", "Expected a string.")
             raise ApiError(invalid([error]))
         if value is not None:
-            kept[_PROPERTIES[name]] = value if isinstance(value, str) else _text(value)
+            kept[_PROPERTIES[name]] = as_text(value)
     name = " ".join(str(kept[one]) for one in ("first_name", "last_name") if kept.get(one))
     return {"properties": kept} | ({"name": name} if name else {})
-
-
-def _text(value: JsonValue) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def delete_contact(asked: Asked) -> Steps:

@@ -41,9 +41,12 @@ T = TypeVar("T")
 class Named:
     """ASGI middleware that finds out which dialect a request is in, and has errors told in it."""
 
-    def __init__(self, app: ASGIApp, doors: Doors, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, app: ASGIApp, doors: Doors, limits: DialectLimits, now: Callable[[], datetime]
+    ) -> None:
         self._app = app
         self._doors = doors
+        self._limits = limits
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,17 +57,18 @@ class Named:
             if visit is not None:
                 scope["state"][_VISIT] = visit
                 _speak(scope, visit.dialect, self._now)
+                self._limits.announce(Request(scope), visit.dialect)
         await self._app(scope, receive, send)
 
 
 class DialectRoute(BaseRoute):
     """The route of everything that is in a dialect."""
 
-    def __init__(self, routes: Sequence[Route], services: Services) -> None:
+    def __init__(self, routes: Sequence[Route], services: Services, limits: DialectLimits) -> None:
         """Take the native routes, which do the work."""
         self._routes = by_place(routes)
         self._services = services
-        self._limits = DialectLimits(services, services.now)
+        self._limits = limits
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Tell whether a request is in a dialect."""
@@ -77,15 +81,16 @@ class DialectRoute(BaseRoute):
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, visit: Visit) -> Response:
-        self._limits.announce(request, visit.dialect)
         if not visit.candidates:
             raise ApiError(_not_allowed(visit) if visit.methods else NOT_FOUND)
-        _attribute(request, visit.candidates[0], None)
-        key, body = await _key_and_body(request, visit.candidates)
-        caller = await self._caller(request, visit, key)
+        candidates = _fitting(request, visit.candidates)
+        _attribute(request, candidates[0], None)
+        _speak(request.scope, candidates[0].dialect, self._services.now)
+        key, body = await _key_and_body(request, candidates)
+        caller = await self._caller(request, candidates[0], key)
         if body is None:
-            body = await _body(request, visit.candidates)
-        chosen = _chosen(visit.candidates, body.value)
+            body = await _body(request, candidates)
+        chosen = _chosen(candidates, body.value)
         _speak(request.scope, chosen.dialect, self._services.now)
         _attribute(request, chosen, caller)
         if caller is not None:
@@ -93,8 +98,8 @@ class DialectRoute(BaseRoute):
         native = Native(self._routes, self._services, request, caller)
         return await _carry_out(native, chosen, self._asked(request, chosen, body))
 
-    async def _caller(self, request: Request, visit: Visit, key: str) -> KeyRecord | None:
-        if visit.candidates[0].operation.is_public:
+    async def _caller(self, request: Request, first: Candidate, key: str) -> KeyRecord | None:
+        if first.operation.is_public:
             return None
         return await self._services.gate.admit(request, ANY_KEY, key=key)
 
@@ -152,6 +157,18 @@ def _response(reply: Reply) -> Response:
     response = json_response(reply.value, reply.status)
     response.headers.update(reply.headers)
     return response
+
+
+def _fitting(request: Request, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Return those whose services write bodies and keys as this request does; all, if none does."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    fitting = [
+        one
+        for one in candidates
+        if (not media or media in [known.value for known in one.dialect.bodies])
+        and (_FIELD not in request.query_params or KeyPlace.QUERY in one.dialect.keys)
+    ]
+    return fitting or candidates
 
 
 async def _key_and_body(

@@ -20,9 +20,16 @@ from control_api.dialects.base import (
     Steps,
     plain_error,
 )
-from control_api.dialects.reading import picked, read_paging, required
+from control_api.dialects.reading import (
+    as_text,
+    native_events,
+    options,
+    picked,
+    read_paging,
+    required,
+)
 from control_api.dialects.sk_live_campaigns import create_campaign, get_stats, launch_campaign
-from control_api.dialects.sk_live_webhooks import FORMAT, native_name, their_name
+from control_api.dialects.sk_live_webhooks import FORMAT, NATIVE_NAMES, their_name
 from control_api.errors import ApiError, FieldError, invalid
 from mta.core.event import JsonValue
 
@@ -55,8 +62,8 @@ _PAGE_ALL = 500
 
 def send(asked: Asked) -> Steps:
     """POST /emails."""
-    body = picked(asked.fields, _EMAIL)
-    made = yield Ask("POST", "/v1/emails", body=dict(body), renamed=_RENAMED)
+    body = to_email(asked.fields)
+    made = yield Ask("POST", "/v1/emails", body=body, renamed=_RENAMED)
     email = made.value
     return Reply(
         {
@@ -67,15 +74,22 @@ def send(asked: Asked) -> Steps:
     )
 
 
+def to_email(fields: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return an email as the native API takes it; tags may be numbers, which are told as text."""
+    email = {**picked(fields, _EMAIL), **options(fields, _EMAIL)}
+    tags = email.get("tags")
+    if isinstance(tags, dict):
+        email["tags"] = {name: as_text(value) for name, value in tags.items() if value is not None}
+    return email
+
+
 def send_batch(asked: Asked) -> Steps:
     """POST /emails/batch: {"emails": [...]} or the array; one that is wrong stops no other."""
     given = asked.body if isinstance(asked.body, list) else asked.fields.get("emails")
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_BATCH:
         message = f"Give 1 to {MAX_BATCH} emails."
         raise ApiError(invalid([FieldError("emails", "invalid_value", message)]))
-    emails: list[JsonValue] = [
-        dict(picked(one, _EMAIL)) if isinstance(one, dict) else one for one in given
-    ]
+    emails: list[JsonValue] = [to_email(one) if isinstance(one, dict) else one for one in given]
     made = yield Ask(
         "POST",
         "/v1/emails/batch",
@@ -238,9 +252,7 @@ def _shown_domain(one: Any) -> dict[str, object]:
 
 def create_webhook(asked: Asked) -> Steps:
     """POST /webhooks: posts are in the form of this API."""
-    events = asked.fields.get("events")
-    if isinstance(events, list):
-        events = [native_name(one) if isinstance(one, str) else one for one in events]
+    events = native_events(asked.fields.get("events"), NATIVE_NAMES)
     wish: JsonValue = {"url": asked.fields.get("url"), "events": events, "format": FORMAT.name}
     made = yield Ask("POST", "/v1/webhooks", body=wish)
     webhook = made.value

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from control_api.event_types import KINDS_OF
 from control_api.routes import timestamp
 from control_api.webhook_formats import WebhookFormat
 from control_api.webhook_message import headers_of as native_headers
@@ -33,6 +34,10 @@ NAMES: Mapping[str, str] = {
 }
 """Their event -> ours. Mail counts as sent there once the service has taken it."""
 
+NATIVE_NAMES = {**NAMES, "*": "*"} | {
+    native: native for native in KINDS_OF if native not in NAMES.values()
+}
+"""Every name that an endpoint may ask for, ours that they have not too -> the native one."""
 _THEIRS = {native: name for name, native in NAMES.items()}
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 _MAX_INDEX = 2**32 - 2
@@ -42,11 +47,6 @@ _MAX_INTEGER = 2**53 - 1
 def their_name(native: str) -> str:
     """Return the name of an event there; those that they do not have keep ours."""
     return _THEIRS.get(native, native)
-
-
-def native_name(name: str) -> str:
-    """Return our name of an event of theirs."""
-    return NAMES.get(name, name)
 
 
 def body_of(event: JournalEntry) -> bytes:

@@ -33,7 +33,7 @@ class EmailFlow(Service):
     async def new_list(self, *tags: str, **more: str) -> str:
         """Make a list with fields of these tags; return its uid."""
         sender = {"from_name": "Acme", "from_email": "hi@acme.example"}
-        made = await self.form("POST", "/lists", name="Newsletter", **sender | more)
+        made = await self.form("POST", "/lists", 201, name="Newsletter", **sender | more)
         for tag in tags:
             path = f"/lists/{made['list_uid']}/add-field"
             await self.form("POST", path, type="text", label=tag.title(), tag=tag)

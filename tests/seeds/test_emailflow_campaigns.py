@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.control_api.conftest import Api
-from tests.seeds.emailflow_client import DONE, EmailFlow
+from tests.seeds.emailflow_client import DONE, FORM, EmailFlow
 from tests.seeds.services import Service
 from tests.seeds.shapes import assert_shape, row
 
@@ -128,6 +128,11 @@ async def test_change_a_campaign(flow: EmailFlow) -> None:
     assert found["name"] == "Spring sale"
     told = await flow.form("PATCH", f"/campaigns/{uid}", 403, from_email="hi")
     assert told == {"from_email": ["The from email must be a valid email address."]}
+    told = await flow.form("PATCH", f"/campaigns/{uid}", 403, subject="", name="N")
+    assert told == {"subject": ["The subject field is required."]}
+    told = await flow.form("PATCH", f"/campaigns/{uid}", 403, attachments="a.pdf")
+    assert_shape(told, {"attachments": [str]})
+    assert (await flow.ok("GET", f"/campaigns/{uid}"))["campaign"]["name"] == "Spring sale"
 
 
 @row("E-31", "E-32", "E-33", "E-34")
@@ -184,3 +189,21 @@ async def test_two_documents_have_this_call_and_the_body_decides(api: Api) -> No
     assert (half.status, "name" in half.json) == (403, True)
     neither = await both.call("POST", "/campaigns", {})
     assert_shape(neither.json, {"error": {"code": str}})
+
+
+@row("E-28", "E-45", "E-46", "S-11")
+async def test_only_one_of_the_two_has_forms_and_keys_in_queries(api: Api) -> None:
+    both = Service(public(api), "/api/v1")
+    form = await both.call("POST", "/campaigns", b"name=x", FORM)
+    assert_shape(form.json, {"list_uid": [str], "subject": [str]})
+    in_query = f"/campaigns?api_token={api.key}"
+    for body in ({"name": "x"}, b"{"):
+        both.client.headers = {}
+        reply = await both.call("POST", in_query, body, {"content-type": "application/json"})
+        assert (reply.status, "error" in reply.json) == (403, False), reply.body
+    in_body = await both.call("POST", "/campaigns", {"api_token": api.key})
+    assert_shape(in_body.json, {"list_uid": [str]})
+    wrong = await both.call("POST", "/campaigns?api_token=no", {})
+    assert (wrong.status, wrong.json["status"]) == (401, 0)
+    none = await both.call("POST", "/campaigns", {})
+    assert_shape(none.json, {"error": {"status": 401}})

@@ -46,7 +46,7 @@ def flow(api: Api, request: pytest.FixtureRequest) -> EmailFlow:
 
 @row("E-07", "E-46")
 async def test_make_a_list(flow: EmailFlow) -> None:
-    made = await flow.form("POST", "/lists", fields=CONTACT, name="Newsletter", **SENDER)
+    made = await flow.form("POST", "/lists", 201, CONTACT, name="Newsletter", **SENDER)
     assert made == {"status": 1, "message": "List has been created!", "list_uid": made["list_uid"]}
     native = await flow.native_ok("GET", f"/v1/audiences/aud_{made['list_uid']}")
     assert native["metadata"]["contact"]["company"] == "Acme Inc."
@@ -64,7 +64,7 @@ async def test_list_lists(flow: EmailFlow) -> None:
 
 @row("E-08", "E-09")
 async def test_look_at_a_list(flow: EmailFlow) -> None:
-    made = await flow.form("POST", "/lists", fields=CONTACT, name="Newsletter", **SENDER)
+    made = await flow.form("POST", "/lists", 201, CONTACT, name="Newsletter", **SENDER)
     path = f"/lists/{made['list_uid']}"
     wish = {"type": "text", "label": "First name", "tag": "FIRST_NAME"}
     added = await flow.form("POST", f"{path}/add-field", **wish)
@@ -82,8 +82,14 @@ async def test_look_at_a_list(flow: EmailFlow) -> None:
 @row("E-09", "E-47")
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({"type": "colour"}, "type"), ({"tag": ""}, "tag"), ({"tag": "1 2"}, "tag"), ({}, "tag")],
-    ids=["unknown type", "no tag", "wrong tag", "a tag that is there"],
+    [
+        ({"type": "colour"}, "type"),
+        ({"tag": ""}, "tag"),
+        ({"tag": "1 2"}, "tag"),
+        ({}, "tag"),  # it is there
+        ({"tag": "EMAIL"}, "tag"),
+        ({"tag": "status"}, "tag"),
+    ],
 )
 async def test_fields_that_cannot_be(api: Api, change: dict[str, str], field: str) -> None:
     flow = EmailFlow(api)
@@ -91,6 +97,17 @@ async def test_fields_that_cannot_be(api: Api, change: dict[str, str], field: st
     wish = {"type": "text", "label": "Age", "tag": "AGE"} | change
     refused = await flow.form("POST", f"/lists/{uid}/add-field", 403, **wish)
     assert_shape(refused, {field: [str]})
+
+
+@row("E-08", "E-11")
+async def test_a_native_field_does_not_hide_what_a_subscriber_is(flow: EmailFlow) -> None:
+    uid = await flow.new_list()
+    for tag in ("id", "status"):
+        wish = {"type": "text", "label": tag, "tag": tag}
+        await flow.native_ok("POST", f"/v1/audiences/aud_{uid}/fields", wish)
+    name = await flow.new_subscriber(uid, "alice@example.net", id="7", status="unconfirmed")
+    shown = await flow.subscriber(name)
+    assert (shown["id"], shown["status"]) == (name, "unconfirmed")
 
 
 @row("E-10")
@@ -109,9 +126,9 @@ async def test_tokens_in_every_place(flow: EmailFlow) -> None:
     assert (await flow.call("GET", "/lists")).status == 401
     assert (await flow.call("GET", f"/lists?api_token={key}")).status == 200
     wish = {"name": "Newsletter", **SENDER}
-    await flow.form("POST", "/lists", api_token=key, **wish)
+    await flow.form("POST", "/lists", 201, api_token=key, **wish)
     await flow.form("POST", "/lists", 401, api_token="no", **wish)
-    assert (await flow.call("POST", "/lists", wish | {"api_token": key})).status == 200
+    assert (await flow.call("POST", "/lists", wish | {"api_token": key})).status == 201
     bearer = {"Authorization": f"Bearer {key}"}
     assert (await flow.call("GET", "/lists", headers=bearer)).status == 200
     refused = await flow.call("GET", "/lists", headers={"Authorization": "Bearer no"})
@@ -123,7 +140,7 @@ async def test_tokens_in_every_place(flow: EmailFlow) -> None:
 async def test_no_token_is_in_the_log(flow: EmailFlow) -> None:
     key = flow.client.headers.pop("Authorization").removeprefix("Bearer ")
     assert (await flow.call("GET", f"/lists?api_token={key}")).status == 200
-    await flow.form("POST", "/lists", name="N", api_token=key, **SENDER)
+    await flow.form("POST", "/lists", 201, name="N", api_token=key, **SENDER)
     await flow.api.services.requests.flush(flow.api.database)
     logged = await flow.native_ok("GET", "/v1/logs")
     assert len(logged["data"]) == 2
@@ -147,7 +164,7 @@ async def test_every_encoding_says_the_same(flow: EmailFlow) -> None:
         ("application/json; charset=utf-8", as_json),
     ):
         reply = await flow.call("POST", "/lists", body.encode(), {"content-type": media})
-        assert reply.status == 200, (media, reply.body)
+        assert reply.status == 201, (media, reply.body)
         found = await flow.ok("GET", f"/lists/{reply.json['list_uid']}")
         assert found["contact"] == contact
 

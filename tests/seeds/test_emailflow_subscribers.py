@@ -83,6 +83,15 @@ async def test_a_number_of_a_form_is_a_number_of_the_list(api: Api) -> None:
     assert (await flow.subscriber(ALICE))["AGE"] == 42
 
 
+@row("E-12")
+async def test_a_time_may_be_written_as_databases_do(api: Api) -> None:
+    flow = EmailFlow(api)
+    uid = await flow.new_list()
+    await flow.form("POST", f"/lists/{uid}/add-field", type="datetime", label="B", tag="BORN")
+    await flow.new_subscriber(uid, ALICE, BORN="2001-02-03 04:05:06")
+    assert (await flow.subscriber(ALICE))["BORN"] == "2001-02-03T04:05:06Z"
+
+
 @row("E-11")
 async def test_list_subscribers(flow: EmailFlow) -> None:
     uid = await flow.new_list("FIRST_NAME")

@@ -216,6 +216,8 @@ async def test_every_response_tells_the_limits(flushit: Service) -> None:
     await tells(await flushit.call("POST", "/api/domains", {}), 400)
     await tells(await flushit.call("GET", "/api/nothing"), 404)
     await tells(await flushit.call("PUT", "/api/contacts"), 405)
+    packed = {"content-encoding": "gzip", "content-type": "application/json"}
+    await tells(await flushit.call("POST", "/api/contacts", b"{}", packed), 400)
     flushit.client.headers = {}
     await tells(await flushit.call("GET", "/api/contacts"), 401)
 

@@ -76,8 +76,11 @@ async def test_send_and_look(flushit: Service) -> None:
         ({"from": None}, "from"),
         ({"subject": ""}, "subject"),
         ({"htmlContent": None}, "htmlContent"),
-        ({"htmlContent": "{% if %}"}, ""),
-        ({"recipients": []}, ""),
+        ({"htmlContent": "{% if %}"}, "htmlContent"),
+        ({"recipients": []}, "recipients"),
+        ({"recipients": None}, "recipients"),
+        ({"attachments": [{"filename": "a.txt", "content": "aGk="}]}, "attachments"),
+        ({"scheduledAt": "2026-03-02T12:00:00Z"}, "scheduledAt"),
         ({"recipients": ["nobody"]}, "recipients[0]"),
         ({"recipients": "user1@example.net"}, "recipients"),
         ({"trackOpens": "yes"}, "trackOpens"),
@@ -91,6 +94,14 @@ async def test_jobs_that_cannot_be(flushit: Service, change: dict[str, Any], nam
     assert_shape(reply.json, REFUSED)
     assert reply.json["message"].startswith(named)
     assert await campaigns(flushit) == []
+
+
+@row("F-04")
+async def test_a_subject_may_be_longer_than_a_name(flushit: Service) -> None:
+    await flushit.ok("POST", "/api/send", JOB | {"subject": "Grüße " * 60})
+    [campaign] = await campaigns(flushit)
+    assert campaign["subject"] == "Grüße " * 60
+    assert campaign["name"] == ("Grüße " * 60)[:256]
 
 
 @row("F-04")

@@ -102,6 +102,16 @@ async def test_every_field_is_required(flare: Service, missing: str) -> None:
     assert missing in reply.json["message"]
 
 
+@row("D-01")
+async def test_options_that_the_document_has_not_are_not_lost(flare: Service) -> None:
+    await flare.ok("POST", "/v1/send", MAIL | {"cc": "bee@example.net", "colour": "red"})
+    [email] = (await flare.native_ok("GET", "/v1/emails"))["data"]
+    assert parsed(flare.api.stored(email["id"]))["Cc"] == "bee@example.net"
+    reply = await flare.call("POST", "/v1/send", MAIL | {"templateId": "7"})
+    assert_shape(reply.json, {"code": 42201, "success": False})
+    assert reply.json["message"].startswith("templateId: ")
+
+
 @row("D-02", "D-03", "D-08")
 async def test_save_and_list(flare: Service) -> None:
     assert_shape(await flare.ok("POST", "/v1/contact", CONTACT), {**ENVELOPE, "data": None})
@@ -117,8 +127,8 @@ async def test_save_and_list(flare: Service) -> None:
 async def test_the_services_own_clients_find_the_page_too(flare: Service) -> None:
     await flare.ok("POST", "/v1/contact", CONTACT)
     answer = await flare.ok("GET", "/v1/contact?appId=1234567890&page=1&pageSize=50")
-    page = {"page": 1, "pageSize": 50, "total": 1, "totalCount": 1}
-    assert_shape(answer, {**page, "list": [LISTED]})
+    page = {"page": 1, "pageSize": 50, "total": 1, "totalCount": 1, "list": [LISTED]}
+    assert_shape(answer, {**page, "data": page})
 
 
 @row("D-02")

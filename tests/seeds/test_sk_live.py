@@ -51,6 +51,31 @@ async def test_send(live: Service) -> None:
 
 
 @row("S-01")
+async def test_tags_may_be_numbers(live: Service) -> None:
+    wish = EMAIL | {"tags": {"order": 42, "is_paid": True, "none": None}}
+    made = await live.ok("POST", "/api/v1/emails", wish)
+    found = await live.native_ok("GET", f"/v1/emails/{made['id']}")
+    assert found["tags"] == {"order": "42", "is_paid": "true"}
+
+
+@row("S-01")
+async def test_an_attachment_is_not_lost(live: Service) -> None:
+    attached = {"attachments": [{"filename": "a.txt", "content": "aGk="}]}
+    made = await live.ok("POST", "/api/v1/emails", EMAIL | attached)
+    message = parsed(live.api.stored(made["id"]))
+    assert [one.get_filename() for one in message.iter_attachments()] == ["a.txt"]
+
+
+@row("S-01", "S-02")
+async def test_what_would_make_another_mail_is_refused_by_name(live: Service) -> None:
+    wish = EMAIL | {"templateId": "tpl_1", "campaign": "passed over"}
+    reply = await live.call("POST", "/api/v1/emails", wish)
+    assert (reply.status, reply.json["message"][:11]) == (422, "templateId:")
+    made = await live.ok("POST", "/api/v1/emails/batch", {"emails": [EMAIL, wish]})
+    assert [one["status"] for one in made["results"]] == ["sent", "failed"]
+
+
+@row("S-01")
 async def test_an_honest_status_where_the_operator_wants_it(api: Api) -> None:
     live = Service(api.with_settings(compat=Compat(report_queued_as_sent=False)))
     made = await live.ok("POST", "/api/v1/emails", EMAIL)
@@ -168,6 +193,13 @@ async def test_webhooks(live: Service) -> None:
     assert "secret" not in listed["webhooks"][0]
     native = await live.native_ok("GET", f"/v1/webhooks/{made['id']}")
     assert native["format"] == "sk_live"
+
+
+@row("S-09", "S-18")
+async def test_an_event_that_there_is_not_is_told_the_services_own_names(live: Service) -> None:
+    reply = await live.call("POST", "/api/v1/webhooks", WEBHOOK | {"events": ["email.send"]})
+    assert reply.status == 422
+    assert "email.sent" in reply.json["message"]
 
 
 NEWSLETTER = {"name": "March Newsletter", "subject": "News!", "content": "<h1>Hello</h1>"}

@@ -127,6 +127,20 @@ def test_numbers(text: str, value: Any) -> None:
     assert values_of({"AGE": text}, LIST) == {"AGE": value}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2001-02-03 04:05:06", "2001-02-03T04:05:06Z"),
+        ("2001-02-03 04:05", "2001-02-03T04:05:00Z"),
+        ("2001-02-03T04:05:06+01:00", "2001-02-03T04:05:06+01:00"),
+        ("2001-02-03", "2001-02-03"),
+        ("long ago", "long ago"),
+    ],
+)
+def test_times(text: str, value: str) -> None:
+    assert values_of({"SINCE": text}, LIST) == {"SINCE": value}
+
+
 def test_a_member_becomes_a_subscriber() -> None:
     member = {
         "id": f"mem_{ULID}",

@@ -28,6 +28,7 @@ from control_api.dialects.base import (
     Steps,
 )
 from control_api.dialects.doors import Doors
+from control_api.dialects.limits import DialectLimits
 from control_api.dialects.reading import picked
 from control_api.dialects.server import DialectRoute, Named
 from control_api.errors import ApiError, problem_of, render
@@ -121,15 +122,16 @@ def application(api: Api, hosts: Mapping[str, str] | None = None) -> Starlette:
     """Build what app.py builds, with these two dialects."""
     services = api.services
     doors = Doors((BEES, WASPS), hosts or {})
+    limits = DialectLimits(services, services.now)
 
     async def answer(request: Any, error: Exception) -> Any:
         return render(problem_of(error), request)
 
     return Starlette(
-        routes=[DialectRoute(ROUTES, services)],
+        routes=[DialectRoute(ROUTES, services, limits)],
         middleware=[
             Middleware(RequestId, new_id=lambda: services.new_id("req")),
-            Middleware(Named, doors=doors, now=services.now),
+            Middleware(Named, doors=doors, limits=limits, now=services.now),
             Middleware(Metered, meter=services.requests, now=services.now),
             Middleware(RateLimitHeaders),
             Middleware(Unexpected),
