@@ -85,22 +85,27 @@ class Feedback:
     recipients: tuple[str, ...]
 
 
-def read_feedback(mail: Mail) -> Feedback | None:
-    """Return the complaint that a mail is; None where it is none."""
+def read_feedback(mail: Mail, subject: str | None = None) -> Feedback | None:
+    """Return the complaint that a mail is; None where it is none.
+
+    `subject` is what counts of its subject, in normal form; None for all. What it quotes of the
+    reported mail, such as "unsubscribe request", does not.
+    """
+    if subject is None:
+        subject = normal_form(display_text(mail.fields.get("subject")))
     machine = _machine_part(mail)
     enclosed = _enclosed(mail)
-    if machine is None and not _is_informal(mail, enclosed):
+    if machine is None and not _is_informal(mail, enclosed, subject):
         return None
     fields = machine or NO_FIELDS
     kind = fields.get("feedback-type") or fields.get("abuse-type")
     kind = "".join(c for c in kind.strip().lower() if c.isalnum() or c in "-_")[:40]
-    return Feedback(_kind(kind, mail), _recipients(fields, enclosed))
+    return Feedback(_kind(kind, mail, subject), _recipients(fields, enclosed))
 
 
-def _kind(given: str, mail: Mail) -> str:
+def _kind(given: str, mail: Mail, subject: str) -> str:
     if given and given != "complaint":
         return given
-    subject = normal_form(display_text(mail.fields.get("subject")))
     if " opt out " in subject or " unsubscribe " in subject:
         return "opt-out"
     form = f"{subject}{normal_form(_first_text(mail))}"
@@ -147,10 +152,9 @@ def _enclosed(mail: Mail) -> Fields:
     return NO_FIELDS
 
 
-def _is_informal(mail: Mail, enclosed: Fields) -> bool:
+def _is_informal(mail: Mail, enclosed: Fields, subject: str) -> bool:
     if mail.report_type == "feedback-report" or enclosed.has("x-hmxmroriginalrecipient"):
         return True
-    subject = normal_form(display_text(mail.fields.get("subject")))
     says_so = bool(_BODIES.owners(normal_form(_first_text(mail))))
     return says_so or (bool(_SUBJECTS.owners(subject)) and bool(enclosed.items))
 

@@ -42,6 +42,7 @@ DAEMONS = _index(
     "postoffice",
     "emaildelivery*",
     "mail gateway",
+    "microsoftexchange*",
 )
 """In From or Sender of what a mail system writes itself."""
 

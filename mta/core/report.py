@@ -90,7 +90,9 @@ def _feedback(evidence: Evidence) -> Feedback | None:
     cloud = evidence.cloud
     if cloud is not None:
         return Feedback(cloud.feedback_type, cloud.complainers) if cloud.complainers else None
-    return None if evidence.statuses else read_feedback(evidence.mail)
+    if evidence.statuses:
+        return None
+    return read_feedback(evidence.mail, "" if evidence.announces_failure else evidence.own_subject)
 
 
 def _complaint(feedback: Feedback) -> Report:
@@ -113,5 +115,5 @@ def _is_challenge(evidence: Evidence) -> bool:
     text = "" if quotes_server or evidence.is_of_daemon else evidence.notice.text
     was_refused = any(code_in(status.diagnostic) for status in evidence.statuses)
     is_of_failure = was_refused and (evidence.announces_failure or evidence.is_from_daemon)
-    subject = "" if is_of_failure or evidence.quotes_subject else evidence.subject
+    subject = "" if is_of_failure else evidence.own_subject
     return is_challenge(subject, evidence.mail.fields.get("from"), text)

@@ -30,6 +30,8 @@ RETURNED_TYPES = frozenset(
     },
 )
 """Media types of the returned mail or of its header, the wrong ones that occur among them."""
+_FIELDS_OF_NOTICES = ("x-failed-recipients", "x-ms-exchange-message-is-ndr")
+"""Exim's and Gmail's, and Exchange's; nothing else has them."""
 _STATUS_STARTS = (b"reporting-mta:", b"final-recipient:", b"original-recipient:")
 
 
@@ -78,16 +80,19 @@ class Evidence:
         return bool(SUBJECTS.owners(self.subject))
 
     @property
-    def quotes_subject(self) -> bool:
-        """True when its subject ends with that of the returned mail."""
-        returned = normal_form(display_text(self.returned.get("subject")))
-        return bool(returned.strip()) and self.subject.endswith(returned)
+    def own_subject(self) -> str:
+        """Its subject without that of the returned mail, which may say anything, at the end."""
+        returned = normal_form(display_text(self.returned.get("subject"))).strip()
+        own = self.subject.strip()
+        return f" {own.removesuffix(returned).strip()} " if returned else self.subject
 
     @property
     def is_notice(self) -> bool:
         """True when it can be about nothing but mail that was not delivered."""
         fields = self.mail.fields
-        if fields.has("x-failed-recipients") or self.mail.report_type == "delivery-status":
+        if any(fields.has(name) for name in _FIELDS_OF_NOTICES):
+            return True
+        if self.mail.report_type == "delivery-status":
             return True
         says_so = self.notice.has_introduction
         if not (self.is_from_daemon and self.announces_failure) and not self.shows_failure:

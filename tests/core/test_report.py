@@ -266,6 +266,19 @@ def test_a_bounce_that_quotes_a_subject_is_no_challenge(group: str, subject: str
     assert [recipient.is_hard for recipient in report.recipients] == [True]
 
 
+@pytest.mark.parametrize("subject", ["unsubscribe request", "Spam report for May", "Opt out"])
+def test_a_bounce_that_quotes_a_subject_is_no_complaint(subject: str) -> None:
+    data = (
+        f"From: MAILER-DAEMON@mx.relay.test\nSubject: failure notice: {subject}\n"
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nIt could not be delivered:\n\n"
+        f"<{ANT}>: host mx.there.test said: 550 5.1.1 unknown (in reply to RCPT TO command)\n"
+        f"--b\nContent-Type: message/rfc822\n\nTo: {ANT}\nSubject: {subject}\n\nx\n--b--\n"
+    )
+    report = read(data.encode())
+    assert report.kind is ReportKind.BOUNCE
+    assert [recipient.is_hard for recipient in report.recipients] == [True]
+
+
 @pytest.mark.parametrize(
     ("subject", "text"),
     [

@@ -102,3 +102,41 @@ def test_a_newsletter_about_bounces_is_none() -> None:
     assert read_report(news, shipped()).kind is ReportKind.NONE
     failed = notice(text, subject="Undeliverable: How to avoid", header=head)
     assert read_report(failed, shipped()).kind is ReportKind.BOUNCE
+
+
+@pytest.mark.parametrize(
+    ("subject", "introduction"),
+    [
+        ("Recapito non riuscito", "Recapito non riuscito per i seguenti destinatari o gruppi:"),
+        ("Det går inte att leverera", "Leverans misslyckades till följande mottagare:"),
+        ("Nedoručitelné", "Doručení následujícím příjemcům se nezdařilo:"),
+        ("Niedostarczalne", "Dostarczenie do następujących adresatów nie powiodło się:"),
+        ("Μη παραδοτέο", "Η παράδοση στους παρακάτω παραλήπτες απέτυχε:"),
+        ("未送达", "向这些收件人或组传递邮件时失败:"),
+        ("לא ניתן למסירה", "המסירה נכשלה לנמענים אלה:"),
+        ("Tidak terkirim", "Pengiriman gagal ke penerima berikut:"),
+    ],
+)
+def test_exchange_without_its_delivery_status(subject: str, introduction: str) -> None:
+    """A gateway has made one text of the report."""
+    found = recipients_told_by_exchange(subject, introduction, "")
+    assert found == [(ANT, True)]
+
+
+def test_exchange_in_a_language_that_nobody_knows() -> None:
+    header = "X-MS-Exchange-Message-Is-Ndr:\n"
+    assert recipients_told_by_exchange("Chan eil e ann", "Dh'fhàillig e:", header) == [(ANT, True)]
+    assert recipients_told_by_exchange("Chan eil e ann", "Dh'fhàillig e:", "") == []
+
+
+def recipients_told_by_exchange(
+    subject: str, introduction: str, header: str
+) -> list[tuple[str, bool | None]]:
+    header += (
+        "From: Microsoft Outlook <MicrosoftExchange329e71ec88ae@there.test>\n"
+        "Content-Type: text/plain; charset=utf-8\n"
+    )
+    reason = "#550 5.1.1 RESOLVER.ADR.RecipNotFound; not found ##"
+    text = f"{introduction}\n\n{ANT}\n\nmx\n\n{ANT}\n{reason}\n"
+    report = read_report(notice(text, subject=f"{subject}: News", header=header), shipped())
+    return [(found.address, found.is_hard) for found in report.recipients]
