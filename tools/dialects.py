@@ -8,17 +8,29 @@ from datetime import timedelta
 
 from config.compat import Compat
 from control_api.app import DIALECTS
-from control_api.dialects.base import Dialect
+from control_api.dialects.base import Dialect, KeyPlace
 
+SERVER = "http://localhost:8025"
 HEAD = """\
 # Other services' APIs
 
 Programs that speak to one of these services speak to Mailwright with another base URL and a key of
 yours. It is wire-compatible for the calls listed: paths, methods, names, statuses, errors, limits.
-Mail, contacts and the rest are the same whoever asks: a suppression made here is one of the native
-API too, and a request repeated with its `Idempotency-Key` is carried out once.
+What is different is told below each list of calls. Mail, contacts and the rest are the same whoever
+asks: a suppression made here is one of the native API too, and a request repeated with its
+`Idempotency-Key` is carried out once.
 
 This page is made of the tables that serve the calls (`make dialects`).
+
+## Move a client here
+
+    mta domain add shop.example                # the domain of From: publish its records,
+    mta domain verify shop.example             # until they are seen
+    mta key create --name shop --json          # works in every service's form, within its scopes
+
+Then give the client the base URL that its service's section names. Jobs and campaigns carry links
+to unsubscribe, for which `api.public_url` must be set in `mta.toml`; without it they are not sent.
+Logging in with a password is off until `api.login.enabled`.
 
 ## Where they answer
 
@@ -27,7 +39,11 @@ This page is made of the tables that serve the calls (`make dialects`).
 - on a host of their own, all paths, that `[compat.hosts]` of `mta.toml` gives them.
 
 `POST /api/v1/campaigns` belongs to two of them; the fields of the body tell which is meant.
-Trailing slashes make no difference. Every key works in every dialect, within its scopes.
+Trailing slashes make no difference.
+
+Of the fields that a document does not have, those that would make another mail of a request
+(`attachments`, `cc`, `headers`, `templateId`, ...) go to the native API, which takes them or
+refuses them by name; others are passed over.
 
 Errors of all kinds come in the form of the service: unknown paths, wrong methods, missing keys,
 bodies that are too large, too many requests. Limits of a service hold besides those of
@@ -57,14 +73,27 @@ def _section(dialect: Dialect) -> Iterator[str]:
     root = "its own paths, and " if dialect.root is not None else "the native paths, and "
     yield f"## {dialect.title}\n"
     yield f"At {root}below `/compat/{dialect.name}`. {_ways(dialect)}\n"
+    if dialect.home:
+        yield from _connection(dialect)
     yield "| row | call | what it does | note |"
     yield "| --- | --- | --- | --- |"
-    for one in dialect.operations:
+    for one in sorted(dialect.operations, key=lambda one: one.row):
         yield f"| {one.row} | `{one.method} {one.path}` | {one.summary} | {one.note} |"
     yield ""
     yield from (f"- {note}" for note in dialect.notes)
     if dialect.notes:
         yield ""
+
+
+def _connection(dialect: Dialect) -> Iterator[str]:
+    """Say what to change in a client."""
+    has_bearer = KeyPlace.BEARER in dialect.keys
+    header = "Authorization: Bearer " if has_bearer else "X-API-Key: "
+    yield f"Where the client has `{dialect.home}`, give it `{SERVER}/compat/{dialect.name}`, or"
+    yield f"`{SERVER}` alone; what it puts behind that stays as it is.\n"
+    if dialect.first_look:
+        url = f"{SERVER}/compat/{dialect.name}{dialect.first_look}"
+        yield f'    curl "{url}" -H "{header}$KEY"\n'
 
 
 def _ways(dialect: Dialect) -> str:

@@ -215,6 +215,9 @@ class Dialect:
         limits: makes its own limits from the settings; those of [api.limits] hold besides.
         webhooks: the form in which its endpoints get events; None: the native one.
         notes: what is peculiar to it, for the documentation.
+        home: the base URL of its service, which clients have; "" when nobody knows it.
+        first_look: a GET that shows a client to be well connected, for the documentation; "" leaves
+            it out.
     """
 
     name: str
@@ -227,6 +230,8 @@ class Dialect:
     limits: Callable[[Compat], Limits] = no_limits
     webhooks: WebhookFormat | None = None
     notes: tuple[str, ...] = ()
+    home: str = ""
+    first_look: str = ""
 
 
 def plain_error(refused: Refused) -> Reply:

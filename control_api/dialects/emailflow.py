@@ -126,6 +126,8 @@ def _limits(compat: Compat) -> Limits:
 DIALECT = Dialect(
     name="emailflow",
     title="EmailFlow AI",
+    home="https://emailflow.ai",
+    first_look="/api/v1/me",
     operations=(
         Operation(
             "E-01",

@@ -157,6 +157,8 @@ _VERIFY = "/api/domains/{id}/verify"
 DIALECT = Dialect(
     name="flushit",
     title="FlushIt",
+    home="https://flushit.app",
+    first_look="/api/credits/balance",
     operations=(
         Operation("F-01", "GET", "/api/auth/me", _me, "Who the key is"),
         Operation("F-02", "GET", "/api/credits/balance", _balance, "How many credits there are"),

@@ -44,6 +44,8 @@ _CONTACT = "/v1/audiences/{id}/contacts/{email}"
 DIALECT = Dialect(
     name="mailsflux",
     title="MailsFlux",
+    home="https://api.mailsflux.net",
+    first_look="/v1/domains",
     operations=(
         _same("M-01", "POST", "/v1/emails/send", "Send an email"),
         _same("M-04", "POST", "/v1/emails/batch", "Send up to 1,000 emails"),
@@ -97,5 +99,6 @@ DIALECT = Dialect(
     notes=(
         "Ids begin with `em_` where the document's begin with `msg_`.",
         "Bodies and lists are those of the native API: the document does not give them.",
+        "So fields that the native API does not have are refused by name.",
     ),
 )

@@ -224,6 +224,8 @@ def _limits(compat: Compat) -> Limits:
 DIALECT = Dialect(
     name="sendflare",
     title="Sendflare",
+    home="https://api.sendflare.io",
+    first_look="/v1/contact?appId=news",
     operations=(
         Operation(
             "D-01",

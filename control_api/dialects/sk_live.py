@@ -282,6 +282,8 @@ _V1 = "/api/v1"
 DIALECT = Dialect(
     name="sk_live",
     title="sk_live",
+    home="https://your-app.com",
+    first_look="/api/v1/stats",
     operations=(
         Operation("S-01", "POST", f"{_V1}/emails", send, "Send an email"),
         Operation(
