@@ -25,6 +25,7 @@ _ADDRESS = re.compile(
 _LABELS = re.compile(r"^(?:smtp|rfc-?822|mailto|to)=", re.IGNORECASE)
 _UNFOLDED_REPLY = re.compile(rb"\n(?=[245]\d\d[ -])")
 _BLANK_LINES = re.compile(rb"\n[ \t]*\n\s*")
+_ESCAPED = re.compile(r"\\x\{((?:10|[0-9A-Fa-f])?[0-9A-Fa-f]{1,4})\}")
 _STATUS = re.compile(r"\b[245]\.[0-7]\.\d{1,3}\b")
 
 
@@ -92,8 +93,8 @@ def read_status(part: Part) -> tuple[RecipientStatus, ...]:
 
 def _recipient(fields: Fields, per_message: Fields) -> RecipientStatus | None:
     diagnostic = _diagnostic(fields)
-    final = _final(fields.get("final-recipient"), diagnostic)
-    original = first_address(fields.get("original-recipient"))
+    final = _final(_unescaped(fields.get("final-recipient")), diagnostic)
+    original = first_address(_unescaped(fields.get("original-recipient")))
     actual = first_address(fields.get("x-actual-recipient"))
     # The original one is what we mailed; "user@host" without a dot is no address of ours.
     address = next(
@@ -119,6 +120,13 @@ def _final(value: str, diagnostic: str) -> str:
     if local and quoted in diagnostic and addresses_in(quoted) == [(0, quoted)]:
         return quoted
     return first_address(value)
+
+
+def _unescaped(value: str) -> str:
+    r"""Return a recipient with what is written as \x{E4} as it is (RFC 6533 3)."""
+    if not value.lstrip().lower().startswith("utf-8"):
+        return value
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value[:2000])
 
 
 def first_address(value: str) -> str:

@@ -32,6 +32,7 @@ _CHARSET = re.compile(
     r"|gb2312|gbk|gb18030|big5|euc-(?:jp|kr)|shift_jis|ks_c_5601-1987"
 )
 """Charsets of real mail; among Python's other codecs are slow ones and ones that are no charset."""
+_ENDED_TWICE = re.compile(rb"(?<!\r)\r\r+\n")
 _LINE_REST = rb"(--)?[ \t]*(?:\Z|(?=\n))"
 _BLOCK_TAG = re.compile(
     r"<(?:br|/?p|/?div|/?tr|/?li|/?h\d|/?table|hr|/?pre|/?td)\b[^<>]*>", re.IGNORECASE
@@ -212,6 +213,8 @@ def _guess(padded: bytes) -> bytes:
 
 
 def _unix_lines(data: bytes) -> bytes:
+    if b"\r\r\n" in data:  # of a gateway that ended lines that were ended
+        data = _ENDED_TWICE.sub(b"\n", data)
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 

@@ -61,6 +61,22 @@ def test_a_local_part_in_quotes(field: str, address: str) -> None:
     assert status.address == address
 
 
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("utf-8; \\x{E4}nt@there.test", "änt@there.test"),
+        ("utf-8; \\x{1F41C}@b\\x{FC}cher.test", "🐜@bücher.test"),
+        ("utf-8; änt@there.test", "änt@there.test"),
+        ("utf-8; \\x{D800}@there.test", ""),
+        ("utf-8; \\x{A}ant@there.test", "ant@there.test"),
+    ],
+)
+def test_an_address_beyond_ascii(value: str, address: str) -> None:
+    """As RFC 6533 3 writes it; what no address may hold is left out, or makes it none."""
+    found = statuses(f"Final-Recipient: {value}\nAction: failed\nStatus: 5.1.1")
+    assert [status.address for status in found] == ([address] if address else [])
+
+
 def test_a_reply_of_several_lines_that_nobody_folded() -> None:
     [status] = statuses(
         "Final-Recipient: ant@a.test\nDiagnostic-Code: smtp; 550-5.7.1 likely\n"

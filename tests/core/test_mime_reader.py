@@ -34,7 +34,7 @@ epilogue
 """
 
 
-@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r", b"\r\r\n"])
 def test_parts_with_any_line_ends(newline: bytes) -> None:
     mail = read_mail(MULTIPART.replace(b"\n", newline))
     assert mail.report_type == "delivery-status"
