@@ -20,19 +20,36 @@ _STATUS = re.compile(r"(?<![\w.])[45]\.[0-7]\.\d{1,3}(?![\d.]*\d)")
 _NO_CONNECTION = frozenset({"4.4.1", "4.4.2"})
 _CODE = re.compile(r"(?<![\w.\-/@=+])[45][0-7]\d(?![\w@/%]|[.]\w)")
 _COMMANDS = tuple(
-    (command, re.compile(pattern, re.IGNORECASE))
-    for command, pattern in (
-        (Command.RCPT, r"need rcpt|no valid recipients"),
-        (Command.END_OF_DATA, r"end of data|final data|after i sent the message"),
-        (Command.RCPT, r"\brcpt\b|rcpt[ _]to|does not like recipient|recipient addresses? reje"),
-        (Command.MAIL, r"mail[ _]from(?=:| command|\]|\)|>)|does not like sender"),
-        (Command.DATA, r"to data command|after data|>>> data|our data|\(data\)|data command"),
-        (Command.DATA, r"smtp command\s{1,9}data"),
-        (Command.CONNECT, r"initial connection|to connect\b|initial greeting"),
-        (Command.EHLO, r"(?:to|after) (?:ehlo|helo)\b|>>> (?:ehlo|helo)"),
+    (command, needles.split("|"), re.compile(pattern, re.IGNORECASE))
+    for command, needles, pattern in (
+        (Command.RCPT, "need rcpt|no valid recipients", r"need rcpt|no valid recipients"),
+        (
+            Command.END_OF_DATA,
+            "of data|final data|i sent",
+            r"end of data|final data|after i sent the message",
+        ),
+        (
+            Command.RCPT,
+            "rcpt|like recipient|recipient address",
+            r"\brcpt\b|rcpt[ _]to|does not like recipient|recipient addresses? reje",
+        ),
+        (
+            Command.MAIL,
+            "mail|like sender",
+            r"mail[ _]from(?=:| command|\]|\)|>)|does not like sender",
+        ),
+        (
+            Command.DATA,
+            "data",
+            r"to data command|after data|>>> data|our data|\(data\)|data command",
+        ),
+        (Command.DATA, "smtp command", r"smtp command\s{1,9}data"),
+        (Command.CONNECT, "initial|connect", r"initial connection|to connect\b|initial greeting"),
+        (Command.EHLO, "helo|ehlo", r"(?:to|after) (?:ehlo|helo)\b|>>> (?:ehlo|helo)"),
     )
 )
-"""How mail servers name the step at which they were refused, most telling first."""
+"""How mail servers name the step at which they were refused, most telling first: the words without
+one of which a text need not be searched, and the search."""
 
 _UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600, "hour": 3600}
 _WAIT = re.compile(
@@ -154,7 +171,8 @@ def _best_status(given: str, text: str) -> str:
 
 
 def _command(text: str) -> Command | None:
-    for command, pattern in _COMMANDS:
-        if pattern.search(text):
+    lower = text.lower()
+    for command, needles, pattern in _COMMANDS:
+        if any(needle in lower for needle in needles) and pattern.search(text):
             return command
     return None
