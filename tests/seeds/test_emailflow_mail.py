@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from tests.seeds.curl_lines_emailflow import EMAILFLOW
 from tests.seeds.shapes import assert_shape, row
-from tests.seeds.world import PUBLIC_URL, World, world
+from tests.seeds.world import DOORS, PUBLIC_URL, World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -79,7 +79,11 @@ async def test_tokens(there: World) -> None:
 
 
 @row("E-07", "E-09", "E-12", "E-22", "E-46")
-async def test_lists_and_subscribers(there: World) -> None:
+@pytest.mark.parametrize("door", DOORS)
+async def test_lists_and_subscribers(there: World, door: str) -> None:
+    there = await there.at(door, "emailflow")
+    for name in ("E-02", "E-45"):
+        await run(there, name, {"uid": str, "email": str})
     uid = await new_list(there)
     field = {"tag": "FIRST_NAME", "label": "First name", "type": "text", "uid": str}
     await run(there, "E-09", {**DONE, "field": field}, uid=uid)

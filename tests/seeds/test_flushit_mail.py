@@ -18,7 +18,7 @@ from standardwebhooks import Webhook
 
 from tests.seeds.curl_lines_emailflow import FLUSHIT, FLUSHIT_JAVASCRIPT
 from tests.seeds.shapes import assert_shape, row
-from tests.seeds.world import PUBLIC_URL, World, world
+from tests.seeds.world import DOORS, PUBLIC_URL, World, world
 from tests.support.tools import find_tool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -163,6 +163,9 @@ async def test_what_fails_is_paid_back(there: World) -> None:
 async def test_the_documents_own_lines_run(there: World) -> None:
     shown = await call(there, "GET", "/api/credits/balance")
     assert await there.curl(FLUSHIT) == shown
+    for door in DOORS:
+        nothing = {"balance": 0, "reserved": 0, "available": 0}
+        assert await (await there.at(door, "flushit")).curl(FLUSHIT) == nothing
     script = FLUSHIT_JAVASCRIPT.format(base=there.engine.api, key=there.engine.key)
     process = await asyncio.create_subprocess_exec(
         *(find_tool("node"), "--input-type=module", "-e"),

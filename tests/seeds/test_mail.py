@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.control_api.conftest import parsed
 from tests.seeds import curl_lines
 from tests.seeds.shapes import assert_shape, row
-from tests.seeds.world import World, world
+from tests.seeds.world import DOORS, World, world
 from tests.support.tools import find_tool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -87,8 +89,9 @@ async def test_mailsflux_sends_a_batch(there: World) -> None:
 
 
 @row("D-01", "D-02", "D-03", "D-04", "D-05", "D-06")
-async def test_sendflares_curl_lines(there: World) -> None:
-    lines = curl_lines.SENDFLARE
+@pytest.mark.parametrize("door", DOORS)
+async def test_sendflares_curl_lines(there: World, door: str) -> None:
+    lines, there = curl_lines.SENDFLARE, await there.at(door, "sendflare")
     for name in ("D-01", "D-03"):
         assert_shape(await there.curl(lines[name]), {"code": 0, "success": True, "data": None})
     message = await there.arrived("to@example.com")
@@ -105,11 +108,12 @@ async def test_sendflares_curl_lines(there: World) -> None:
 
 
 @row(*curl_lines.SK_LIVE)
-async def test_sk_lives_curl_lines(there: World) -> None:
-    lines = curl_lines.SK_LIVE
+@pytest.mark.parametrize("door", DOORS)
+async def test_sk_lives_curl_lines(there: World, door: str) -> None:
+    lines, there = curl_lines.SK_LIVE, await there.at(door, "sk_live")
     sender = {"name": "N", "from_name": "News", "from_email": "news@sender.test"}
     audience = await there.ok("POST", "/v1/audiences", sender)
-    domain = await there.ok("POST", "/v1/domains", {"name": "sender.test"})
+    domain = await there.ok("POST", "/v1/domains", {"name": f"{door}.sender.test"})
     ids = {"list": audience["id"], "domain": domain["id"], "receiver": there.app.url}
     sent = await there.curl(lines["S-01"])
     assert_shape(sent, {"id": str, "status": "sent", "messageId": str})
@@ -121,13 +125,15 @@ async def test_sk_lives_curl_lines(there: World) -> None:
         "S-05": {"id": str, "email": "new@example.com", "status": "subscribed"},
         "S-06": {"contacts": [{"email": "new@example.com"}], "total": 1, "page": 1},
         "S-07": {"domains": list},
-        "S-08": {"status": str, "domain": "sender.test"},
+        "S-08": {"status": str, "domain": f"{door}.sender.test"},
         "S-09": {"id": str, "url": there.app.url, "secret": str, "events": [str]},
         "S-10": {"webhooks": [{"id": str, "events": [str], "isActive": True}]},
         "S-11": {"id": str, "name": "March Newsletter", "status": "draft"},
         "S-12": {"success": True, "status": "sending"},
         "S-13": {"contacts": int, "campaigns": {"total": 1}, "emailsThisMonth": int},
     }
+    if door != "root":
+        del shapes["S-08"]  # which waits for nameservers that are not there
     for name, shape in shapes.items():
         answer = await there.curl(lines[name], **ids)
         assert_shape(answer, shape, name)
@@ -187,3 +193,74 @@ async def _node(node: str, posts: list[dict[str, Any]], secret: str) -> Any:
     async with asyncio.timeout(30):
         output, _ = await process.communicate(json.dumps([posts, secret]).encode())
     return json.loads(output)
+
+
+SUBJECT = "Grüße 🐜 " + "an alle, die es angeht, " * 8
+HTML = '<p>Hé <a href="https://shop.example/?a=1&amp;b=ü">🐜</a><img src="cid:logo"></p>'
+PICTURE = base64.b64encode(b"\x89PNG").decode()
+FROM, REPLY = "Änt <ant@sender.test>", "Reply <reply@sender.test>"
+EVERYTHING: dict[str, Any] = {
+    "from": FROM,
+    "subject": SUBJECT,
+    "html": HTML,
+    "text": "Hé 🐜",
+    "headers": {"X-Order": "42"},
+    "attachments": [
+        {"filename": "ü.txt", "content": base64.b64encode("Grüße".encode()).decode()},
+        {
+            "filename": "l.png",
+            "content": PICTURE,
+            "content_type": "image/png",
+            "content_id": "logo",
+        },
+    ],
+}
+
+
+@row("S-01", "M-01")
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/compat/mailsflux/v1/emails/send", {"reply_to": REPLY, "tags": {"a": "b"}}),
+        ("/api/v1/emails", {"replyTo": REPLY, "tags": {"a": "b"}}),
+    ],
+    ids=["mailsflux", "sk_live"],
+)
+async def test_all_that_a_mail_may_have_arrives(there: World, path: str, more: Any) -> None:
+    one, two, three, four = (f"{number}@all{len(path)}.test" for number in range(4))
+    to = {"to": [one, f"Zwei <{two}>"], "cc": three, "bcc": four}
+    await there.ok("POST", path, EVERYTHING | to | more)
+    taken = await there.taken(one)
+    assert set(taken.recipients) == {one, two, three, four}
+    message = parsed(taken.data)
+    told = {name: message[name] for name in ("From", "Cc", "Bcc", "Reply-To", "Subject", "X-Order")}
+    assert told == {
+        "From": FROM,
+        "Cc": three,
+        "Bcc": None,
+        "Reply-To": REPLY,
+        "Subject": SUBJECT.strip(),
+        "X-Order": "42",
+    }
+    assert message["To"] == f"{one}, Zwei <{two}>"
+    assert max(map(len, taken.data.split(b"\r\n"))) <= 998
+    html, text = (message.get_body((kind,)) for kind in ("html", "plain"))
+    assert html is not None
+    assert text is not None
+    assert (html.get_content().strip(), text.get_content().strip()) == (HTML, "Hé 🐜")
+    parts = {part.get_filename(): part for part in message.walk()}
+    assert parts["ü.txt"].get_payload(decode=True) == "Grüße".encode()
+    assert parts["l.png"]["Content-ID"] == "<logo>"
+
+
+@row("D-01")
+async def test_a_letter_of_sendflares_arrives_in_any_language(there: World) -> None:
+    wish = {"from": FROM, "to": "Zwei <zwei@flare.test>", "subject": SUBJECT, "body": HTML}
+    await there.ok("POST", "/v1/send", wish)
+    message = await there.arrived("zwei@flare.test")
+    assert (message["From"], message["To"]) == (FROM, "Zwei <zwei@flare.test>")
+    assert message["Subject"] == SUBJECT.strip()
+    html, text = (message.get_body((kind,)) for kind in ("html", "plain"))
+    assert html is not None
+    assert text is not None
+    assert (html.get_content().strip(), text.get_content().strip()) == (HTML, "Hé 🐜")
