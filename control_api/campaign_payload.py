@@ -20,13 +20,12 @@ from control_api.payload import (
     read_time,
 )
 from control_api.routes import timestamp
-from control_api.template_field import TemplateUse, read_template, read_variables
+from control_api.template_field import TemplateUse, read_block, read_template, read_variables
 from control_api.tracking_field import read_tracking
 from mta.core.address import MAX_MAILBOX, AddressError, parse_address
 from mta.core.campaign import Content, Segment
 from mta.core.event import JsonValue
 from mta.core.mime import Mailbox
-from mta.core.template import MAX_SOURCE
 from mta.core.tracking import Tracking
 from storage.campaigns import CampaignRecord, Plan, Recipient
 
@@ -120,8 +119,8 @@ def read_wish(
         from_=_from(fields),
         reply_to=read_mailboxes(fields, "reply_to"),
         subject=fields.text("subject", MAX_SUBJECT),
-        html=_block(fields, "html"),
-        text=_block(fields, "text"),
+        html=read_block(fields, "html"),
+        text=read_block(fields, "text"),
         template=read_template(fields),
         variables=read_variables(fields),
         tracking=read_tracking(fields),
@@ -163,13 +162,6 @@ def _check(fields: Fields, wish: Wish, *, has_recipients: bool, is_draft: bool) 
 def _says(fields: Fields) -> bool:
     """Tell whether something was given to say, if in a wrong form."""
     return any(fields.is_wrong(name) for name in ("html", "text", "template"))
-
-
-def _block(fields: Fields, name: str) -> str | None:
-    text = fields.block(name) or None
-    if text is not None and len(text) > MAX_SOURCE:
-        fields.fail(name, "too_long", f"At most {MAX_SOURCE} characters are allowed.")
-    return text
 
 
 def _from(fields: Fields) -> Mailbox | None:

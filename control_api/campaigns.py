@@ -21,13 +21,13 @@ from control_api.fields import Fields, read_json
 from control_api.idempotency import Written, once
 from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
-from control_api.template_field import template_error
+from control_api.template_field import unreadable
 from mta.core.access import may_send_from
 from mta.core.address import parse_address
 from mta.core.campaign import Action, CampaignStatus, Counts, Todo, is_allowed
 from mta.core.event import JsonValue
 from mta.core.mime import Mailbox
-from mta.core.template import MAX_SOURCE, Source, TemplateError
+from mta.core.template import MAX_SOURCE, Source
 from storage import audiences, campaign_counts, campaign_moves, campaigns, stats, templates
 from storage.audiences import AudienceRecord
 from storage.campaigns import CampaignRecord, Plan
@@ -76,10 +76,9 @@ async def _require_readable(call: Call, body: JsonValue) -> None:
     if max(len(one or "") for one in (subject, html, text)) > MAX_SOURCE:
         return
     source = Source(subject or "", html, "" if html is None and text is None else text)
-    try:
-        await asyncio.to_thread(call.services.templates.compiled, source)
-    except TemplateError as error:
-        raise ApiError(invalid([template_error(error)])) from None
+    errors = await asyncio.to_thread(unreadable, call.services.templates, source)
+    if errors:
+        raise ApiError(invalid(errors))
 
 
 def plan_of(connection: Connection, call: Call, wish: Wish) -> Plan | Problem:

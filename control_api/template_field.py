@@ -12,6 +12,7 @@ from control_api.errors import FieldError
 from control_api.fields import Fields, json_error, line_error
 from mta.core.event import JsonValue
 from mta.core.template import (
+    MAX_SOURCE,
     MAX_SUBJECT,
     MissingVariablesError,
     Rendered,
@@ -76,6 +77,14 @@ def _published(
     return found
 
 
+def read_block(fields: Fields, name: str) -> str | None:
+    """Read a part of a template; None when it is not there, empty or wrong."""
+    text = fields.block(name) or None
+    if text is not None and len(text) > MAX_SOURCE:
+        fields.fail(name, "too_long", f"At most {MAX_SOURCE} characters are allowed.")
+    return text
+
+
 def read_template(fields: Fields) -> TemplateUse | None:
     """Read `template`; None when it is not there, or wrong."""
     value = fields.take("template")
@@ -137,6 +146,30 @@ def fill(
     if problem is not None:
         return (FieldError(path, problem[0], f"subject: {problem[1]}"),)
     return made
+
+
+def unreadable(kept: Templates, source: Source) -> list[FieldError]:
+    """Return what keeps each part of a template from being read; [] when it can be."""
+    try:
+        kept.compiled(source)
+    except TemplateError as error:
+        found = template_error(error)
+    else:
+        return []
+    parts = (
+        Source(source.subject, None, ""),
+        Source("", source.html or "", None),
+        Source("", None, source.text or ""),
+    )
+    return [one for part in parts if (one := _first_error(kept, part)) is not None] or [found]
+
+
+def _first_error(kept: Templates, source: Source) -> FieldError | None:
+    try:
+        kept.compiled(source)
+    except TemplateError as error:
+        return template_error(error)
+    return None
 
 
 def template_error(error: TemplateError) -> FieldError:

@@ -17,9 +17,9 @@ from control_api.fields import Fields, read_json
 from control_api.idempotency import Written, once
 from control_api.paging import read_page
 from control_api.routes import Call, Route, json_response, timestamp
-from control_api.template_field import fill, read_variables, template_error
+from control_api.template_field import fill, read_block, read_variables, unreadable
 from mta.core.event import JsonValue
-from mta.core.template import MAX_SUBJECT, Source, TemplateError
+from mta.core.template import MAX_SUBJECT, Source
 from storage import templates
 from storage.database import Connection
 from storage.templates import TemplateRecord, Version
@@ -212,8 +212,8 @@ def _read(value: JsonValue) -> _Wish:
     name, kind = fields.required_text("name", MAX_NAME), fields.text("kind", MAX_KIND)
     source = Source(
         subject=fields.text("subject", MAX_SUBJECT),
-        html=fields.block("html") or None,
-        text=fields.block("text") or None,
+        html=read_block(fields, "html"),
+        text=read_block(fields, "text"),
         inline_css=_flag(fields, "inline_css"),
     )
     filters.finish(fields)
@@ -226,10 +226,9 @@ async def _readable(call: Call, wish: _Wish) -> _Wish:
     Raises:
         ApiError: 422; it cannot.
     """
-    try:
-        await asyncio.to_thread(call.services.templates.compiled, wish.source)
-    except TemplateError as error:
-        raise ApiError(invalid([template_error(error)])) from None
+    errors = await asyncio.to_thread(unreadable, call.services.templates, wish.source)
+    if errors:
+        raise ApiError(invalid(errors))
     return wish
 
 

@@ -9,8 +9,9 @@ import css_inline
 from inscriptis import get_text
 from lxml.etree import ParserError
 
-_INLINER = css_inline.CSSInliner(load_remote_stylesheets=False)
-"""Fetches nothing: a style sheet elsewhere would be a request that strangers have us make."""
+_INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
+"""Fetches nothing: a style sheet elsewhere would be a request that strangers have us make. Rules
+such as @media, which no element can have, stay for the mail programs that know them."""
 
 
 def text_of(html: str) -> str:

@@ -37,6 +37,8 @@ bounds the time of a part to a second or two."""
 MAX_STYLING = 20_000_000
 """Selectors times elements, where styles are moved inline."""
 MAX_LOCALS = 262_144
+_MAX_STEPS, _MAX_NAME = 20, 100
+"""Steps and characters of the path by which a variable that is missing is called."""
 _TAGS_LEFT_OUT = ("include", "render", "tablerow", "cycle", "ifchanged", "doc", "liquid")
 _WORK = re.compile(r"\{[{%]|\||\b(?:and|or)\b")
 
@@ -97,9 +99,9 @@ class _Missing(Undefined):
 
 
 def _name(path: Sequence[object]) -> str:
-    """Return a path as templates write it: order.items[0].name."""
-    rest = (f".{one}" if isinstance(one, str) else f"[{one}]" for one in path[1:])
-    return str(path[0]) + "".join(rest)
+    """Return a path as templates write it, order.items[0].name, or its beginning."""
+    rest = (f".{one}" if isinstance(one, str) else f"[{one}]" for one in path[1:_MAX_STEPS])
+    return f"{path[0]}{''.join(rest)}"[:_MAX_NAME]
 
 
 class _Counting(RenderContext):
@@ -249,6 +251,14 @@ class Templates:
         )
 
 
+def _require_filters(part: str, text: str, read: BoundTemplate) -> None:
+    """Refuse filters that there are not, which the library would not tell before filling."""
+    for name, [first, *_] in read.analyze().filters.items():
+        if name not in template_filters.ALLOWED:
+            line = text.count("\n", 0, first.index) + 1
+            raise TemplateError(f"{part}: line {line}: unknown filter '{name}'")
+
+
 def _parse(part: str, text: str, environment: Environment) -> BoundTemplate:
     if len(text) > MAX_SOURCE:
         raise TemplateError(f"{part}: more than {MAX_SOURCE} characters")
@@ -260,6 +270,7 @@ def _parse(part: str, text: str, environment: Environment) -> BoundTemplate:
         raise TemplateError(f"{part}: {_message(error)}") from error
     except RecursionError as error:
         raise TemplateError(f"{part}: nested too deeply") from error
+    _require_filters(part, text, read)
     if isinstance(read, _Part):
         read.weight = 1 + len(_WORK.findall(text))
     return read

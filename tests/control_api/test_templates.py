@@ -95,7 +95,8 @@ class TestMaking:
             ({"html": None}, ("html", "invalid_template")),
             ({"html": "{% if %}"}, ("html", "invalid_template")),
             ({"html": "{% include 'x' %}"}, ("html", "invalid_template")),
-            ({"html": "x" * 262_145}, ("html", "invalid_template")),
+            ({"html": "{{ 'x' | no_such_filter }}"}, ("html", "invalid_template")),
+            ({"html": "x" * 262_145}, ("html", "too_long")),
             ({"html": "a\x00"}, ("html", "invalid_text")),
             ({"text": ["x"]}, ("text", "invalid_type")),
             ({"inline_css": "yes"}, ("inline_css", "invalid_type")),
@@ -105,6 +106,20 @@ class TestMaking:
     async def test_bad_input(self, api: Api, fields: Any, found: tuple[str, str]) -> None:
         assert errors(await api.client.post(PATH, ORDER | fields)) == [found]
         assert (await api.client.get(PATH)).json["data"] == []
+
+    async def test_all_that_is_wrong_is_told_at_once(self, api: Api) -> None:
+        body = ORDER | {"name": None, "subject": "s" * 999, "html": "x" * 262_145}
+        assert errors(await api.client.post(PATH, body)) == [
+            ("name", "required"),
+            ("subject", "too_long"),
+            ("html", "too_long"),
+        ]
+        body = ORDER | {"subject": "{{ x", "html": "{% if %}", "text": "{{ x | no_such }}"}
+        assert errors(await api.client.post(PATH, body)) == [
+            ("subject", "invalid_template"),
+            ("html", "invalid_template"),
+            ("text", "invalid_template"),
+        ]
 
     async def test_others_templates_are_not_there(self, api: Api) -> None:
         path = f"{PATH}/{(await make(api))['id']}"
@@ -233,7 +248,6 @@ class TestRendering:
         "html",
         [
             "{% for a in (1..9999) %}{% for b in (1..9999) %}x{% endfor %}{% endfor %}",
-            "{{ 'x' | no_such_filter }}",
             "{{ 1 | divided_by: 0 }}",
         ],
     )

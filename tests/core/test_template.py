@@ -47,6 +47,29 @@ def test_what_is_missing_inside_is_named_by_its_path() -> None:
     assert raised.value.names == ("p.city", "p.r[0].name", "p.a b")
 
 
+def test_a_filter_that_there_is_not_is_told_when_it_is_written() -> None:
+    source = Source("", "a\n{% if x %}{{ x | upcase | no_such }}{% endif %}")
+    with pytest.raises(TemplateError, match=r"^html: line 2: unknown filter 'no_such'$"):
+        Templates().compiled(source)
+
+
+def test_a_long_path_is_named_by_its_beginning() -> None:
+    with pytest.raises(MissingVariablesError) as raised:
+        render("{{ a" + ".bcdefghij" * 9_000 + " }}")
+    [name] = raised.value.names
+    assert name.startswith("a.bcdefghij.b")
+    assert len(name) == 100
+
+
+def test_rules_that_no_element_can_have_stay() -> None:
+    html = "<style>p { color: red } @media print { p { color: blue } }</style><p>{{ a }}</p>"
+    made = Templates().compiled(Source("", html, inline_css=True)).render({"a": "x"})
+    assert made.html is not None
+    assert '<p style="color: red;">x</p>' in made.html
+    assert "@media print { p { color: blue } }" in made.html
+    assert made.text == "x"
+
+
 @pytest.mark.parametrize(
     ("html", "expected"),
     [
