@@ -26,12 +26,12 @@ from control_api.dialects.base import (
 )
 from control_api.dialects.flushit_shapes import (
     UNCOUNTED,
-    all_of,
     deleted,
     numbered,
     page_of,
     picked,
 )
+from control_api.dialects.whole_lists import all_of
 from control_api.errors import ApiError, FieldError, invalid
 from mta.core.event import JsonValue
 

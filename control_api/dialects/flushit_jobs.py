@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 from control_api.dialects.base import Ask, Asked, Operation, Reply, Steps
-from control_api.dialects.flushit_shapes import all_of, picked
+from control_api.dialects.flushit_shapes import picked
 from control_api.dialects.reading import options, required
+from control_api.dialects.whole_lists import all_of
 from control_api.errors import ApiError, FieldError, invalid
 from control_api.routes import timestamp
 from mta.core.event import JsonValue

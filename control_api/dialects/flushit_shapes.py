@@ -1,17 +1,14 @@
-"""What FlushIt's calls have in common: fields under other names, pages, lists without pages."""
+"""What FlushIt's calls have in common: fields under other names, and pages."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from control_api.dialects.base import Act, Answer, Ask, Asked, Reply, Steps
+from control_api.dialects.base import Act, Ask, Asked, Reply, Steps
 
 UNCOUNTED = 1_000_000_000
 """Credits of a tenant while nobody counts them: clients compare them with what a job costs."""
-PAGE_SIZE = 500
-MAX_PAGES = 20
-"""Pages of a list that the document shows whole: 10,000 items."""
 
 
 def picked(value: Mapping[str, Any], *same: str, **renamed: str) -> dict[str, Any]:
@@ -33,18 +30,6 @@ def numbered(query: Mapping[str, str]) -> dict[str, str]:
 def page_of(query: Mapping[str, str]) -> int:
     """Return the number of the page; the native API has found that it is one."""
     return int(query.get("page") or 1)
-
-
-def all_of(path: str, params: Mapping[str, str] | None = None) -> Generator[Ask, Answer, list[Any]]:
-    """Ask for a whole native list, 10,000 items at most."""
-    found: list[Any] = []
-    for number in range(1, MAX_PAGES + 1):
-        query = {"page": str(number), "limit": str(PAGE_SIZE)}
-        answer = yield Ask("GET", path, params or {}, query)
-        found += answer.value["data"]
-        if not answer.value["has_more"]:
-            break
-    return found
 
 
 def deleted(path: str) -> Act:

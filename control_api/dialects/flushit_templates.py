@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from control_api.dialects.base import Ask, Asked, Operation, Reply, Steps
-from control_api.dialects.flushit_shapes import all_of, deleted, picked
+from control_api.dialects.flushit_shapes import deleted, picked
 from control_api.dialects.handlebars import HandlebarsError, to_liquid
+from control_api.dialects.whole_lists import all_of
 from control_api.errors import ApiError, FieldError, invalid
 from mta.core.event import JsonValue
 

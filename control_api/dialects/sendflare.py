@@ -241,7 +241,8 @@ DIALECT = Dialect(
             "/v1/contact",
             list_contacts,
             "List the contacts of an app",
-            "Parameters may also come in the body, as the document's example has them.",
+            "`pageSize` up to 500. Parameters may also come in the body, as the document's example "
+            "has them.",
             loose_body=True,
         ),
         Operation(

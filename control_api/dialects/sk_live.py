@@ -1,12 +1,12 @@
 """The API whose keys begin with sk_live: emails, contacts, domains, webhooks, campaigns, stats.
 
-Lists and new domains it has no calls for; they come from the native API. Not here: campaigns
-and stats (sk_live_campaigns.py), what its webhooks look like (sk_live_webhooks.py).
+Lists and new domains it has no calls for; they come from the native API. Not here: mail
+(sk_live_mail.py), campaigns and stats (sk_live_campaigns.py), what its webhooks look like
+(sk_live_webhooks.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from config.compat import Compat
@@ -20,167 +20,18 @@ from control_api.dialects.base import (
     Steps,
     plain_error,
 )
-from control_api.dialects.reading import (
-    as_text,
-    native_events,
-    options,
-    picked,
-    read_paging,
-    required,
-)
+from control_api.dialects.reading import native_events, picked, read_paging, required
 from control_api.dialects.sk_live_campaigns import create_campaign, get_stats, launch_campaign
+from control_api.dialects.sk_live_mail import (
+    MAX_BATCH,
+    get_email,
+    list_emails,
+    send,
+    send_batch,
+)
 from control_api.dialects.sk_live_webhooks import FORMAT, NATIVE_NAMES, their_name
-from control_api.errors import ApiError, FieldError, invalid
+from control_api.dialects.whole_lists import all_of
 from mta.core.event import JsonValue
-
-MAX_BATCH = 100
-_EMAIL: Mapping[str, str] = {
-    "from": "from",
-    "to": "to",
-    "cc": "cc",
-    "bcc": "bcc",
-    "replyTo": "reply_to",
-    "subject": "subject",
-    "html": "html",
-    "text": "text",
-    "tags": "tags",
-    "scheduledAt": "send_at",
-}
-"""Field of an email here -> the native one."""
-_RENAMED = {native: name for name, native in _EMAIL.items()}
-_STATUSES = {
-    "deferred": "queued",
-    "expired": "failed",
-    "suppressed": "bounced",
-    "partial": "delivered",
-}
-"""Native status -> the word here, where it is another."""
-_FILTERS = {"sent": "", "failed": "expired"}
-"""Status to list -> the native filter; "sent" is whatever was taken, whatever became of it."""
-_PAGE_ALL = 500
-
-
-def send(asked: Asked) -> Steps:
-    """POST /emails."""
-    body = to_email(asked.fields)
-    made = yield Ask("POST", "/v1/emails", body=body, renamed=_RENAMED)
-    email = made.value
-    return Reply(
-        {
-            "id": email["id"],
-            "status": _status(email["status"], asked.compat),
-            "messageId": email["message_id"],
-        }
-    )
-
-
-def to_email(fields: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return an email as the native API takes it; tags may be numbers, which are told as text."""
-    email = {**picked(fields, _EMAIL), **options(fields, _EMAIL)}
-    tags = email.get("tags")
-    if isinstance(tags, dict):
-        email["tags"] = {name: as_text(value) for name, value in tags.items() if value is not None}
-    return email
-
-
-def send_batch(asked: Asked) -> Steps:
-    """POST /emails/batch: {"emails": [...]} or the array; one that is wrong stops no other."""
-    given = asked.body if isinstance(asked.body, list) else asked.fields.get("emails")
-    if not isinstance(given, list) or not 1 <= len(given) <= MAX_BATCH:
-        message = f"Give 1 to {MAX_BATCH} emails."
-        raise ApiError(invalid([FieldError("emails", "invalid_value", message)]))
-    emails: list[JsonValue] = [to_email(one) if isinstance(one, dict) else one for one in given]
-    made = yield Ask(
-        "POST",
-        "/v1/emails/batch",
-        body={"emails": emails},
-        headers={"X-Batch-Validation": "permissive"},
-    )
-    batch = made.value
-    results = {
-        one["index"]: {
-            "to": _first(one["to"]),
-            "id": one["id"],
-            "status": _status(one["status"], asked.compat),
-        }
-        for one in batch["data"]
-    }
-    for one in batch["errors"]:
-        results[one["index"]] = {
-            "to": _asked_to(given[one["index"]]),
-            "id": None,
-            "status": "failed",
-            "error": one["message"],
-        }
-    return Reply(
-        {
-            "results": [results[index] for index in sorted(results)],
-            **{name: batch[name] for name in ("total", "sent", "failed")},
-        }
-    )
-
-
-def _asked_to(email: JsonValue) -> JsonValue:
-    return email.get("to") if isinstance(email, dict) else None
-
-
-def list_emails(asked: Asked) -> Steps:
-    """GET /emails."""
-    paging = read_paging(asked.query)
-    status = asked.query.get("status", "")
-    query = {**paging.query, "status": _FILTERS.get(status, status)}
-    found = yield Ask("GET", "/v1/emails", query=query)
-    total = found.value["total"]
-    return Reply(
-        {
-            "emails": [_shown_email(one, asked.compat) for one in found.value["data"]],
-            "total": total,
-            "page": paging.page,
-            "pages": paging.pages(total),
-        }
-    )
-
-
-def get_email(asked: Asked) -> Steps:
-    """GET /emails/:id."""
-    found = yield Ask("GET", "/v1/emails/{id}", asked.path)
-    email = found.value
-    return Reply(
-        {
-            "email": _shown_email(email, asked.compat),
-            "events": [
-                {
-                    "type": their_name(one["type"]).removeprefix("email."),
-                    "createdAt": one["at"],
-                }
-                for one in email["events"]
-            ],
-        }
-    )
-
-
-def _shown_email(email: Any, compat: Compat) -> dict[str, object]:
-    return {
-        "id": email["id"],
-        "to": _first(email["to"]),
-        "from": email["from"],
-        "subject": email["subject"],
-        "status": _status(email["status"], compat),
-        "opens": email["opens"],
-        "clicks": email["clicks"],
-        "messageId": email["message_id"],
-        "createdAt": email["created_at"],
-    }
-
-
-def _status(native: str, compat: Compat) -> str:
-    status = _STATUSES.get(native, native)
-    return "sent" if status == "queued" and compat.report_queued_as_sent else status
-
-
-def _first(addresses: list[str]) -> str:
-    """Return one address as it is, several with commas between them."""
-    return ", ".join(addresses)
 
 
 def create_contact(asked: Asked) -> Steps:
@@ -231,13 +82,8 @@ def _shown_contact(one: Any) -> dict[str, object]:
 
 def list_domains(_: Asked) -> Steps:
     """GET /domains: those that are verified."""
-    verified, page, has_more = list[dict[str, object]](), 1, True
-    while has_more:
-        query = {"page": str(page), "limit": str(_PAGE_ALL)}
-        found = yield Ask("GET", "/v1/domains", query=query)
-        verified += [_shown_domain(one) for one in found.value["data"] if one["verified"]]
-        page, has_more = page + 1, found.value["has_more"]
-    return Reply({"domains": verified})
+    found = yield from all_of("/v1/domains")
+    return Reply({"domains": [_shown_domain(one) for one in found if one["verified"]]})
 
 
 def verify_domain(asked: Asked) -> Steps:
@@ -300,7 +146,7 @@ DIALECT = Dialect(
             f"{_V1}/emails",
             list_emails,
             "List emails",
-            "`status=sent` lists all mail that was taken.",
+            "`page`, and `limit` up to 500. `status=sent` lists all mail that was taken.",
         ),
         Operation("S-04", "GET", f"{_V1}/emails/{{id}}", get_email, "Look at an email"),
         Operation(
@@ -311,7 +157,14 @@ DIALECT = Dialect(
             "Add a contact",
             "`listId` is the id or reference of an audience.",
         ),
-        Operation("S-06", "GET", f"{_V1}/contacts", list_contacts, "List contacts"),
+        Operation(
+            "S-06",
+            "GET",
+            f"{_V1}/contacts",
+            list_contacts,
+            "List contacts",
+            "`page`, and `limit` up to 500.",
+        ),
         Operation("S-07", "GET", f"{_V1}/domains", list_domains, "List verified domains"),
         Operation(
             "S-08", "POST", f"{_V1}/domains/{{id}}/verify", verify_domain, "Look at the DNS now"
