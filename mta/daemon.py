@@ -106,6 +106,7 @@ class _Server:
         self._board = Board([part.name for part in self._parts])
         self._plan = self._planned(settings)
         self._doors: Doors
+        self._built: list[Process] = []
 
     def _planned(self, settings: Settings) -> _Plan:
         names = [part.name for part in self._parts]
@@ -209,12 +210,11 @@ class _Server:
         return _exit_code(lambda: self._build_all(plan))
 
     def _build_all(self, plan: _Plan) -> int:
-        async def build() -> None:
-            for part in self._parts:
-                self._build(plan, part, database)
+        async def build() -> list[Process]:
+            return [self._build(plan, part, database) for part in self._parts]
 
         with closing(Database.open(self._data_dir, is_shared=True)) as database:
-            _run(build())
+            self._built = _run(build())  # kept: this process ends without taking them down
         return EXIT_OK
 
     def _prepare(self) -> int:
@@ -252,9 +252,9 @@ class _Server:
         systemd.notify("READY=1")
 
 
-def _run(work: Coroutine[None, None, None]) -> None:
+def _run(work: Coroutine[None, None, T]) -> T:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work)
+        return runner.run(work)
 
 
 def _forget_claims(connection: Connection) -> None:

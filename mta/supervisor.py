@@ -1,8 +1,8 @@
 """The process that others are children of: it starts them, watches them, and ends them in order.
 
 It opens no database, has no threads and no event loop, so that forking is safe at any time. A child
-that dies is started again, sooner the longer it had lived; one that dies before it was ever ready
-ends the server, because it would again. When the supervisor itself dies, its children notice and
+that dies is started again, sooner the longer it had lived; one that dies before the server was ever
+ready ends it, because it would again. When the supervisor itself dies, its children notice and
 end at once, and until then they keep the lock of the data directory, which they have inherited.
 
 SIGHUP renews the children, one at a time: each ends in order, and its successor is ready before the
@@ -224,7 +224,7 @@ class Supervisor:
             self._is_replaced(child)
             return
         log_event("process_ended", level=logging.ERROR, part=child.part.name, pid=pid, code=code)
-        if not child.was_ready and not self._take_back(child):
+        if not child.was_ready and not self._take_back(child) and not self._is_announced:
             self._end(code if code > 0 else 1)
             return
         now = time.monotonic()

@@ -1,6 +1,6 @@
 """Messages to the service manager: ready, reloading, stopping, watchdog (sd_notify(3)).
 
-Silent where no service manager listens.
+Silent where no service manager listens, and where it does not: its trouble is not the mail's.
 """
 
 from __future__ import annotations
@@ -8,20 +8,28 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 BEAT_INTERVAL = timedelta(milliseconds=500)
 """Longest time between two beats of a child."""
 
+PATIENCE = 0.1
+"""Seconds that a manager gets to read what it was told before, the queue being short."""
+
 
 def notify(state: str) -> None:
-    """Send one state, such as "READY=1"; nothing happens when no manager listens."""
+    """Send one state, such as "READY=1"; it is lost when no manager listens, or none reads."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
+        suppress(OSError),
+    ):
+        sender.settimeout(PATIENCE)
         sender.connect(address)
         sender.send(state.encode())
 

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +23,7 @@ from config import bounce_rules
 from config.advice import warnings
 from config.settings import Bounces, Settings, SettingsError, Tls
 from config.units import Endpoint
+from mta.cli.clock import clock_problem
 from mta.cli.environment import Environment
 from mta.cli.failure import NOT_SO
 from mta.cli.options import json_option
@@ -30,9 +31,6 @@ from mta.cli.output import Styled, print_fields, print_json, print_line, span
 from mta.core.pin import Pin
 from mta.kick import kick_engine
 from storage.database import Database
-
-RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
-"""A clock that shows an earlier time is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +80,8 @@ def examine(settings: Settings, source: Path, now: datetime) -> Report:
         *_tls_problems(settings.tls),
         *_rules_problems(settings.bounces),
     ]
-    if now < RELEASED:
-        problems.append(f"clock: it shows {now:%Y-%m-%d}; set it, or mail expires and TLS fails")
+    if problem := clock_problem(now):
+        problems.append(problem)
     is_running = os.access(data_dir, os.X_OK) and kick_engine(data_dir)
     if not is_running:
         problems += filter(None, map(_port_problem, _endpoints(settings)))

@@ -6,7 +6,9 @@ import click
 
 from config.advice import warnings
 from config.settings import load
+from mta.cli.clock import clock_problem
 from mta.cli.environment import Environment
+from mta.cli.failure import Failure
 from mta.daemon import serve
 
 
@@ -17,9 +19,11 @@ def command(environment: Environment) -> None:
 
     Stays in the foreground and logs to standard error. SIGHUP has it go on with the configuration
     as it is then; a wrong one changes nothing. Exit codes: 0 stopped as asked; 1 a part
-    failed, or an address is in use; 2 the configuration is wrong; 75 another `mta serve` works on
-    the data directory.
+    failed, an address is in use, or the clock is years behind; 2 the configuration is wrong; 75
+    another `mta serve` works on the data directory.
     """
+    if problem := clock_problem(environment.now()):
+        raise Failure(problem)
     advice = warnings(environment.settings, environment.source)
     code = serve(environment.settings, lambda: load(environment.source), advice)
     click.get_current_context().exit(code)

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from asyncio.subprocess import PIPE
+from pathlib import Path
 
 
 async def lines(output: asyncio.StreamReader, count: int) -> list[str]:
@@ -35,3 +36,31 @@ async def test_orders_that_fail_are_taken_back_and_better_ones_are_not() -> None
             await process.communicate()
     assert process.returncode == 0
     assert log.count(b"reload_failed") == 1
+
+
+async def test_what_fails_with_old_orders_too_is_tried_until_it_works(tmp_path: Path) -> None:
+    spoilt = tmp_path / "spoilt"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.supervised", str(spoilt)), stdout=PIPE, stderr=PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        await lines(process.stdout, 3)
+        spoilt.touch()
+        process.send_signal(signal.SIGHUP)
+        failures = 0
+        async with asyncio.timeout(20):
+            while failures < 3:
+                line = await process.stderr.readline()
+                assert line, "it ended"
+                failures += b"process_ended" in line
+        spoilt.unlink()
+        assert await lines(process.stdout, 4) == ["a 2", "b 1", "a 1", "ready a b"]
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    assert process.returncode == 0

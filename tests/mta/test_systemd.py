@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,6 +29,28 @@ def test_an_abstract_socket_is_understood(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("NOTIFY_SOCKET", "@" + name)
         systemd.notify("STOPPING=1")
         assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_a_manager_that_does_not_read_or_is_gone_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "notify"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+    systemd.notify("READY=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.setblocking(False)
+        filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with filler:
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    filler.sendto(b"WATCHDOG=1", str(path))
+            systemd.notify("STOPPING=1")
+        with suppress(BlockingIOError):
+            while True:
+                assert manager.recv(100) == b"WATCHDOG=1"
+    systemd.notify("READY=1")
 
 
 def test_without_a_manager_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

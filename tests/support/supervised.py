@@ -1,7 +1,7 @@
 """A supervisor of two parts that do nothing, for tests: `python -m tests.support.supervised`.
 
 A child prints "PART VERSION" and does its work until SIGTERM; SIGHUP gives the next version. Part
-"b" of version 2 dies before it is ready.
+"b" of version 2 dies before it is ready, and any "b" while there is the file that is named.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from functools import partial
+from pathlib import Path
 
 from mta.logs import logging_to_stderr
 from mta.roles import Part
@@ -23,7 +24,8 @@ def say(*words: object) -> None:
 
 
 def work(version: int, part: Part, link: socket.socket) -> int:
-    if part.name == "b" and version == 2:
+    is_spoilt = any(Path(path).exists() for path in sys.argv[1:])
+    if part.name == "b" and (version == 2 or is_spoilt):
         return 1
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     say(part.name, version)
