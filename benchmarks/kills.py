@@ -2,6 +2,7 @@
 
     python -m benchmarks.kills                 this engine and Postfix, one after the other
     python -m benchmarks.kills --only mailwright --kills 100 --seed 7
+    python -m benchmarks.kills --rate 100      as much mail for both
 
 The same clients, receiver, moments and questions for both (tests/faults/harness). Postfix needs
 root and Debian's package; it runs as an instance of its own, on loopback.
@@ -31,6 +32,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--one", action="store_true", help="kill one process, not the group")
     parser.add_argument("--smtp-clients", type=int, default=8)
     parser.add_argument("--api-clients", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=0, help="messages a second; 0 is no limit")
     parser.add_argument("--processes", default='"auto"', help="of Mailwright")
     return parser.parse_args()
 
@@ -39,7 +41,11 @@ def main() -> int:
     """Run and print a line for each server; 1 when anything was lost."""
     wanted = _arguments()
     plan = Plan(
-        wanted.kills, is_one=wanted.one, clients=wanted.smtp_clients, callers=wanted.api_clients
+        wanted.kills,
+        is_one=wanted.one,
+        clients=wanted.smtp_clients,
+        callers=wanted.api_clients,
+        rate=wanted.rate,
     )
     is_lost = False
     servers: dict[str, Callable[[int, Path], Mailwright | Postfix]] = {

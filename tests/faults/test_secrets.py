@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import smtplib
+import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,11 +18,15 @@ from tests.support.receiver import Receiver
 SMARTHOST_PASSWORD = "canary-smarthost-4711"
 WRONG_PASSWORD = "canary-typed-wrong-4712"
 URL_TOKEN = "canary-in-url-4713"
+PASSWORD, NEXT_PASSWORD = "canary-of-a-user-4714", "canary-of-a-user-4715"
 UNKNOWN_KEY = format_key(b"\x5a" * ENTROPY_SIZE)
+USER = "elk@sender.test"
 EXTRA = """
 [log]
 level = "debug"
 format = "json"
+[api.login]
+enabled = true
 [webhooks]
 allow_private_targets = ["127.0.0.0/8"]
 timeout = "1s"
@@ -79,6 +85,59 @@ async def use(engine: Engine) -> tuple[list[Any], str]:
         await engine.call("GET", f"/v1/emails?after={UNKNOWN_KEY}"[:20]),
     ]
     return answers, made.body["secret"]
+
+
+async def test_i04_i08_what_people_log_in_with_is_seen_nowhere_else(tmp_path: Path) -> None:
+    async with Receiver() as receiver:
+        pin = {"*": f"smtp://{receiver.address}:{receiver.port}"}
+        config = configuration(routing=pin, extra=EXTRA)
+        async with running(tmp_path, config) as engine:
+            told = await log_people_in(engine)
+            answers = [str(await engine.call("GET", path)) for path in LOOKS]
+            answers.append(str(await engine.call("GET", f"{DIALECT}?api_token={engine.key}")))
+            answers += [await printed(engine), str(await engine.mta("user", "list", "--json"))]
+            processes = b"".join(process_list(engine))
+            assert await engine.stop() == 0
+    stored = b"".join(each.read_bytes() for each in engine.data.rglob("mailwright.db*"))
+    log, shown = engine.log(), "".join(answers)
+    assert USER in shown
+    for secret in (engine.key, PASSWORD, NEXT_PASSWORD, WRONG_PASSWORD, *told):
+        assert secret not in log
+        assert secret.encode() not in stored
+        assert secret not in shown
+        assert secret.encode() not in processes
+    assert b"$argon2id$" in stored
+    assert "$argon2id$" not in shown + log
+
+
+LOOKS = ("/v1/users", "/v1/me", "/v1/logs?limit=100", "/v1/events?limit=100", "/v1/automations")
+DIALECT = "/compat/emailflow/api/v1/lists"
+
+
+async def log_people_in(engine: Engine) -> list[str]:
+    """Use passwords, tokens and links, rightly and wrongly; return the tokens that were told."""
+    made = await engine.call("POST", "/v1/users", {"email": USER, "password": PASSWORD})
+    assert made.status == 200, made
+    right, wrong = ({"email": USER, "password": one} for one in (PASSWORD, WRONG_PASSWORD))
+    nobody = {"Authorization": ""}
+    assert (await engine.call("POST", "/v1/login", wrong, nobody)).status == 401
+    first = (await engine.call("POST", "/v1/login", right, nobody)).body["token"]
+    link = (await engine.call("POST", "/v1/login-tokens", {"user_id": made.body["id"]})).body
+    assert b"<button" in await asyncio.to_thread(opened, f"{engine.api}/login/{link['token']}")
+    used = {"token": link["token"]}
+    second = (await engine.call("POST", "/v1/login", used, nobody)).body["token"]
+    assert (await engine.call("POST", "/v1/login", used, nobody)).status == 401
+    change = {"current_password": PASSWORD, "password": NEXT_PASSWORD}
+    own = {"Authorization": f"Bearer {second}"}
+    assert (await engine.call("POST", "/v1/me/password", change, own)).status == 200
+    assert (await engine.call("GET", "/v1/me", headers=own)).status == 401
+    return [first, second, link["token"]]
+
+
+def opened(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310
+        page: bytes = answer.read()
+        return page
 
 
 def forms(secret: str) -> list[str]:

@@ -66,6 +66,7 @@ class Plan:
         apart: shortest and longest time between start and kill, in seconds.
         is_one: kill one process instead of the group.
         clients, callers: over SMTP and over HTTP.
+        rate: messages a second of all of them, 0 for as many as are taken.
     """
 
     kills: int
@@ -73,6 +74,7 @@ class Plan:
     is_one: bool = False
     clients: int = 4
     callers: int = 4
+    rate: float = 0
 
 
 async def run(
@@ -86,7 +88,7 @@ async def run(
         seed: of every random choice.
     """
     draws, ledger = Random(seed), Ledger()
-    load = Load(ledger)
+    load = Load(ledger, rate=plan.rate)
     async with Recorder(ledger, draws) as receiver:
         target = make(receiver.port)
         try:

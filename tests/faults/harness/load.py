@@ -29,8 +29,13 @@ class Load:
         trouble: answers that were neither 2xx nor "later", for people to read.
     """
 
-    def __init__(self, ledger: Ledger, *, domains: tuple[str, ...] = ("dest.test",)) -> None:
+    def __init__(
+        self, ledger: Ledger, *, domains: tuple[str, ...] = ("dest.test",), rate: float = 0
+    ) -> None:
+        """Take where to write, where to send, and how many messages a second, 0 for any number."""
         self.ledger = ledger
+        self._interval = 1 / rate if rate else 0.0
+        self._turn = 0.0
         self.trouble: list[str] = []
         self._domains = domains
         self._numbers = count(1)
@@ -49,6 +54,13 @@ class Load:
         """Let every client finish its message, then end."""
         self._stopping.set()
         await asyncio.gather(*self._tasks)
+
+    async def _wait_for_turn(self) -> None:
+        """Wait as long as the rate says; turns that nobody took are not made up for."""
+        now = time.monotonic()
+        self._turn = max(self._turn + self._interval, now)
+        if self._turn > now:
+            await asyncio.sleep(self._turn - now)
 
     def _next(self, kind: str) -> str:
         number = next(self._numbers)
@@ -78,6 +90,7 @@ class Load:
         writer.write(b"EHLO app.sender.test\r\n")
         await self._reply(reader, "2")
         while not self._stopping.is_set():
+            await self._wait_for_turn()
             recipient = self._next("s")
             writer.write(f"MAIL FROM:<a@sender.test>\r\nRCPT TO:<{recipient}>\r\n".encode())
             await self._reply(reader, "2")
@@ -105,6 +118,7 @@ class Load:
 
     async def _http(self, port: int, key: str) -> None:
         while not self._stopping.is_set():
+            await self._wait_for_turn()
             recipient = self._next("h")
             self.ledger.submitted[recipient] = 1  # the same key: never another message
             began = time.monotonic()
