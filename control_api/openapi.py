@@ -255,7 +255,7 @@ def _errors(route: Route) -> Iterator[int]:
     spec = route.spec
     yield from spec.errors
     if route.scope:
-        yield from (401, 403, 429)
+        yield from (401, 403, 422, 429)
     if "{" in route.path:
         yield 404
     if spec.request:

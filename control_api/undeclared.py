@@ -30,11 +30,11 @@ async def require_declared(request: Request, spec: Spec) -> None:
 
 def _parameters(request: Request, spec: Spec) -> list[FieldError]:
     given = [name for name, _ in request.query_params.multi_items()]
-    known = {one.name for one in spec.parameters if one.place == "query"}
-    return [
-        FieldError(name, "unknown_field", "There is no such parameter.")
-        if name not in known
-        else FieldError(name, "duplicate_field", "This parameter is given twice.")
-        for name in dict.fromkeys(given)
-        if name not in known or given.count(name) > 1
-    ]
+    known = {one.name: one.schema for one in spec.parameters if one.place == "query"}
+    errors = []
+    for name in dict.fromkeys(given):
+        if name not in known:
+            errors.append(FieldError(name, "unknown_field", "There is no such parameter."))
+        elif given.count(name) > 1 and known[name].get("type") != "array":
+            errors.append(FieldError(name, "duplicate_field", "This parameter is given twice."))
+    return errors

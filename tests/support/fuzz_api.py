@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.engine import Engine, configuration, running
+from tests.support.fuzz_things import prepare, settings
 
 CHECKS = (
     "not_a_server_error",
@@ -27,8 +28,24 @@ CHECKS = (
     "use_after_free",
     "ensure_resource_availability",
 )
-DEFAULT_TIME = 75
-"""Seconds."""
+DEFAULT_TIME = 240
+"""Seconds; one pass of every operation, value by value, takes 50 to 120 of them."""
+EXTRA = """
+[api.limits]
+wrong_keys = []
+pages = []
+[api.login]
+enabled = true
+attempts = []
+[credits]
+enabled = true
+[webhooks]
+allow_private_targets = ["127.0.0.0/8"]
+[channels]
+sms = "sandbox"
+mail = "sandbox"
+"""
+"""What is off unless somebody wants it, and would be refused as a whole."""
 
 
 async def fuzz(engine: Engine, seconds: int) -> int:
@@ -38,6 +55,9 @@ async def fuzz(engine: Engine, seconds: int) -> int:
     )
     assert code == 0, errors
     key = json.loads(output)["key"]
+    things = await prepare(engine, key)
+    document = (await engine.call("GET", "/v1/openapi.json")).body
+    (engine.directory / "schemathesis.toml").write_text(settings(things, document))
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("schemathesis")),
         *("run", f"{engine.api}/v1/openapi.json", "--url", engine.api),
@@ -53,8 +73,8 @@ async def fuzz(engine: Engine, seconds: int) -> int:
 async def main(seconds: int) -> int:
     """Start an engine, fuzz it, and see that it is well afterwards."""
     with tempfile.TemporaryDirectory() as directory:
-        limits = "\n[api.limits]\nwrong_keys = []\n"
-        config = configuration(routing={"*": "smtp://127.0.0.1:1"}, extra=limits)
+        config = configuration(routing={"*": "smtp://127.0.0.1:1"}, extra=EXTRA)
+        config = config.replace("[api]\n", '[api]\npublic_url = "https://mail.sender.test"\n', 1)
         async with running(Path(directory), config) as engine:
             code = await fuzz(engine, seconds)
             assert (await engine.call("GET", "/readyz")).body == {"status": "ok"}
