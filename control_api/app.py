@@ -168,7 +168,12 @@ def build_app(services: Services) -> Starlette:
         middleware=[
             Middleware(RequestId, new_id=lambda: services.new_id("req")),
             Middleware(Named, doors=doors, limits=limits, now=services.now),
-            Middleware(Metered, meter=services.requests, now=services.now),
+            Middleware(
+                Metered,
+                meter=services.requests,
+                now=services.now,
+                proxies=services.settings.api.trusted_proxies,
+            ),
             Middleware(RateLimitHeaders),
             Middleware(Unexpected),
             Middleware(

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from starlette.responses import Response
 
-from control_api import filters
+from control_api import audit, filters
 from control_api.api_keys import require_no_more
 from control_api.auth import key_of
 from control_api.errors import UNAUTHORIZED, ApiError, FieldError, Problem, invalid
@@ -89,7 +89,9 @@ async def exchange(call: Call, token: str) -> dict[str, object]:
             lambda db: user_tokens.redeem(db, hashed, now)
         )
     if credentials is None:
+        audit.refused(call)
         raise ApiError(_SPENT)
+    audit.begin_login(call, credentials)
     return await _begin(call, credentials)
 
 
@@ -129,6 +131,7 @@ async def create_login_token(call: Call) -> Response:
 
     if not await services.database.write(act):
         raise ApiError(_unknown_user())
+    audit.changed(call, "given a login link", user.id)
     answer = {"object": "login_token", "token": token, "url": f"{_base(call)}{PAGE}{token}"}
     return _private({**answer, "expires_at": timestamp(expires_at), "user": as_json(user)})
 
@@ -151,9 +154,12 @@ async def _check(call: Call, email: str, given: str) -> Credentials:
     stored = None
     if address is not None:
         stored = await database.read(lambda db: users.credentials(db, address))
+    if stored is not None:
+        audit.begin_login(call, stored)
     logins = call.services.gate.logins
     is_right = await logins.matches(given, stored.password if stored else "")
     if stored is None or not is_right:
+        audit.refused(call, stored.user_id if stored else "")
         raise ApiError(_WRONG)
     return await _renewed(call, stored, given) if password.is_outdated(stored.password) else stored
 
@@ -181,6 +187,7 @@ async def _begin(call: Call, credentials: Credentials) -> dict[str, object]:
     user = await services.database.write(act)
     if user is None:
         raise ApiError(_WRONG)
+    audit.logged_in(call, user.id)
     session = {"object": "session", "token": token, "expires_at": timestamp(expires_at)}
     return {**session, "user": as_json(user)}
 

@@ -1,20 +1,24 @@
 """Noting which requests were answered: lines for the tenants' logs, and counts for monitoring.
 
 Lines are kept in memory and written a second later, many at once, so that no answer waits for its
-own log line; a crash loses that second. Noted are requests with a valid key, and of those nothing
-of query, body or key. Not here: reading the log (request_log.py).
+own log line; a crash loses that second. Noted are requests with a valid key, or of a user who logs
+in, and of those nothing of query, body, key or token. Not here: reading the log (request_log.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from control_api.client_address import client_address
+from mta.core.network import IpNetwork
 from storage import request_log
 from storage.database import Database
 from storage.errors import StorageFull, StorageUnavailable
@@ -31,6 +35,20 @@ OTHER = "other"
 """The route of requests that matched none."""
 
 _STATE = "answered_for"
+_SECRET_PART = "{token}"  # noqa: S105 - the name of a parameter
+"""In the path of routes that are reached by a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whose a request is.
+
+    Attributes:
+        id: of the key, or of the user.
+    """
+
+    tenant_id: int
+    id: str
 
 
 class RequestMeter:
@@ -71,10 +89,18 @@ class RequestMeter:
 class Metered:
     """ASGI middleware that notes every answer."""
 
-    def __init__(self, app: ASGIApp, meter: RequestMeter, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        meter: RequestMeter,
+        now: Callable[[], datetime],
+        proxies: Sequence[IpNetwork] = (),
+    ) -> None:
+        """Take where to note, the clock, and the proxies that are trusted to name the client."""
         self._app = app
         self._meter = meter
         self._now = now
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -92,28 +118,38 @@ class Metered:
         await self._app(scope, receive, send_and_note)
 
     def _note(self, scope: Scope, status: int, at: datetime, duration_ms: int) -> None:
-        route, key = scope["state"].get(_STATE, (OTHER, None))
+        route, asker = scope["state"].get(_STATE, (OTHER, None))
         method = scope["method"] if route != OTHER else OTHER
-        line = None if key is None else _line(scope, key, at, (status, duration_ms))
+        line = None
+        if asker is not None:
+            path = route if _SECRET_PART in route else scope["path"][:MAX_TEXT]
+            line = LoggedRequest(
+                tenant_id=asker.tenant_id,
+                key_id=asker.id,
+                at=at,
+                request_id=scope["state"]["request_id"],
+                method=scope["method"],
+                path=path,
+                status=status,
+                duration_ms=duration_ms,
+                client=self._client(scope),
+                user_agent=Headers(scope=scope).get("user-agent", "")[:MAX_TEXT],
+            )
         self._meter.note(line, method, route, status)
 
+    def _client(self, scope: Scope) -> str:
+        if self._proxies:
+            return client_address(Request(scope), self._proxies).text
+        client = scope.get("client")
+        return str(client[0]) if client else ""
 
-def attribute(scope: Scope, route: str, key: KeyRecord | None) -> None:
+
+def attribute(scope: Scope, route: str, asker: KeyRecord | Asker | None) -> None:
     """Leave word which route (its path, with braces) a request goes to, and whose it is."""
-    scope["state"][_STATE] = route, key
+    scope["state"][_STATE] = route, asker
 
 
-def _line(scope: Scope, key: KeyRecord, at: datetime, answer: tuple[int, int]) -> LoggedRequest:
-    client = scope.get("client")
-    return LoggedRequest(
-        tenant_id=key.tenant_id,
-        key_id=key.id,
-        at=at,
-        request_id=scope["state"]["request_id"],
-        method=scope["method"],
-        path=scope["path"][:MAX_TEXT],
-        status=answer[0],
-        duration_ms=answer[1],
-        client=client[0] if client else "",
-        user_agent=Headers(scope=scope).get("user-agent", "")[:MAX_TEXT],
-    )
+def attribute_to_user(scope: Scope, asker: Asker) -> None:
+    """Leave word who it is that shows a password or a link to the route that was named before."""
+    route, _ = scope["state"][_STATE]
+    attribute(scope, route, asker)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from control_api import filters
+from control_api import audit, filters
 from control_api.api_keys import require_no_more
 from control_api.client_address import client_address
 from control_api.contact_payload import read_address
@@ -82,7 +82,10 @@ async def create_for(call: Call, tenant_id: int) -> Response:
         )
         return users.get(connection, user_id) if is_new else _TAKEN
 
-    return _answer(await services.database.write(act))
+    made = await services.database.write(act)
+    if isinstance(made, User):
+        audit.changed(call, f"added as {made.role.value}", made.id)
+    return _answer(made)
 
 
 async def list_users(call: Call) -> Response:
@@ -123,6 +126,7 @@ async def change_user(call: Call) -> Response:
 
     found = await call.services.database.write(act)
     call.services.gate.forget()
+    audit.changed(call, "given another password" if hashed else "changed", user.id)
     return _answer(found)
 
 
@@ -135,6 +139,7 @@ async def remove_user(call: Call) -> Response:
         require_no_more(call, user.role.access)
         await database.write(lambda db: users.remove(db, user_id, tenant_id=tenant_id))
         call.services.gate.forget()
+        audit.changed(call, "removed", user.id)
     return json_response({"object": "user", "id": user_id, "deleted": True})
 
 
@@ -153,6 +158,7 @@ async def change_own_password(call: Call) -> Response:
     hashed = await _hashed(call, chosen)
     await call.services.database.write(lambda db: users.set_password(db, user.id, hashed))
     call.services.gate.forget()
+    audit.changed(call, "given another password", user.id)
     return json_response(as_json(user))
 
 
@@ -164,6 +170,7 @@ async def _require_own(call: Call, user: User, given: str) -> None:
     logins = call.services.gate.logins
     count_attempt(call, users.key_of(parse_address(user.email)))
     if stored.password and not await logins.matches(given, stored.password):
+        audit.refused(call, user.id)
         wrong = FieldError("current_password", "invalid_value", "This is not your password.")
         raise ApiError(invalid([wrong]))
 

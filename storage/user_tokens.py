@@ -11,7 +11,7 @@ from datetime import datetime
 from mta.core import ids
 from storage.database import Connection
 from storage.tenants import KeyRecord
-from storage.users import COLUMNS, Credentials, user_of
+from storage.users import COLUMNS, Credentials, credentials_of, user_of
 
 MAX_TOKENS = 100
 """Tokens of one kind that a user has at once; the oldest end."""
@@ -105,10 +105,10 @@ def redeem(connection: Connection, token_hash: bytes, now: datetime) -> Credenti
     """Use a one-time link up; None when it is unknown, was used, or is over."""
     row = connection.execute(
         "DELETE FROM user_tokens WHERE hash = ? AND purpose = 'link' AND expires_at > ?"
-        " RETURNING user_id, (SELECT password FROM users WHERE id = user_id)",
+        " RETURNING user_id",
         (token_hash, ids.milliseconds(now)),
     ).fetchone()
-    return Credentials(*row) if row else None
+    return credentials_of(connection, row[0]) if row else None
 
 
 def revoke(connection: Connection, token_hash: bytes) -> None:

@@ -55,10 +55,11 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login is compared with: the user's id, and the hash of the password, "" for none."""
+    """What a login is compared with: the hash of a user's password, "" for none."""
 
     user_id: str
     password: str
+    tenant_id: int
 
 
 def key_of(address: Address) -> str:
@@ -169,14 +170,16 @@ def remove(connection: Connection, user_id: str, *, tenant_id: int | None = None
 def credentials(connection: Connection, address: Address) -> Credentials | None:
     """Return what a login with this address is compared with; None when there is no such user."""
     row = connection.execute(
-        "SELECT id, password FROM users WHERE key = ?", (key_of(address),)
+        "SELECT id, password, tenant_id FROM users WHERE key = ?", (key_of(address),)
     ).fetchone()
     return Credentials(*row) if row else None
 
 
 def credentials_of(connection: Connection, user_id: str) -> Credentials | None:
     """Return the same for a user's id."""
-    row = connection.execute("SELECT id, password FROM users WHERE id = ?", (user_id,)).fetchone()
+    row = connection.execute(
+        "SELECT id, password, tenant_id FROM users WHERE id = ?", (user_id,)
+    ).fetchone()
     return Credentials(*row) if row else None
 
 

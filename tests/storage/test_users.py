@@ -38,7 +38,7 @@ def add(
 
 def session(connection: Connection, user_id: str, token: bytes) -> bool:
     return user_tokens.log_in(
-        connection, Credentials(user_id, "hash"), token, now=NOW, expires_at=LATER
+        connection, Credentials(user_id, "hash", 1), token, now=NOW, expires_at=LATER
     )
 
 
@@ -52,7 +52,7 @@ def test_a_user_is_found_however_the_address_is_written(connection: Connection) 
         Role.OWNER,
         "default",
     )
-    assert users.credentials(connection, ANT) == Credentials(user_id, "hash")
+    assert users.credentials(connection, ANT) == Credentials(user_id, "hash", 1)
 
 
 def test_an_address_exists_once_among_all_tenants(connection: Connection) -> None:
@@ -107,16 +107,16 @@ def test_another_password_ends_all_tokens_and_all_logins_under_way(connection: C
 def test_a_link_works_once_and_is_no_session(connection: Connection) -> None:
     user_id = add(connection)
     user_tokens.issue(
-        connection, Credentials(user_id, "hash"), Purpose.LINK, b"l", now=NOW, expires_at=LATER
+        connection, Credentials(user_id, "hash", 1), Purpose.LINK, b"l", now=NOW, expires_at=LATER
     )
     assert user_tokens.authenticate(connection, b"l", NOW) is None
-    assert user_tokens.redeem(connection, b"l", NOW) == Credentials(user_id, "hash")
+    assert user_tokens.redeem(connection, b"l", NOW) == Credentials(user_id, "hash", 1)
     assert user_tokens.redeem(connection, b"l", NOW) is None
 
 
 def test_a_link_ends_and_a_session_is_no_link(connection: Connection) -> None:
     user_id = add(connection)
-    credentials = Credentials(user_id, "hash")
+    credentials = Credentials(user_id, "hash", 1)
     user_tokens.issue(connection, credentials, Purpose.LINK, b"l", now=NOW, expires_at=LATER)
     session(connection, user_id, b"s")
     assert user_tokens.redeem(connection, b"l", LATER) is None
@@ -131,7 +131,7 @@ def test_tokens_are_bounded_and_swept(connection: Connection) -> None:
     assert count == MAX_TOKENS
     user_tokens.issue(
         connection,
-        Credentials(user_id, "hash"),
+        Credentials(user_id, "hash", 1),
         Purpose.LINK,
         b"l",
         now=LATER,
