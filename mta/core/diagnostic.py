@@ -51,6 +51,7 @@ _COMMANDS = tuple(
 """How mail servers name the step at which they were refused, most telling first: the words without
 one of which a text need not be searched, and the search."""
 
+_ANSWERED = re.compile(r"\(in reply to [A-Za-z -]{2,30} command\)")
 _UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600, "hour": 3600}
 _WAIT = re.compile(
     r"\b(?:in|after|for|least|wait|within|every)\s{1,3}(\d{1,5})\s{0,3}"
@@ -115,15 +116,17 @@ class Diagnostic:
 
     @property
     def words(self) -> str:
-        """The text without the codes that the further lines of a reply repeat (RFC 5321 4.2.1).
+        """The server's own words: what others write between and behind them is left out.
 
-        Where a log or a report puts a reply on one line, they stand between its words.
+        Where a log or a report puts a reply on one line, the code that each line begins with stands
+        between its words (RFC 5321 4.2.1), and Postfix says behind it which command was answered.
         """
-        code = _CODE.search(self.text)
-        if code is None or f"{code[0]}-" not in self.text:
-            return self.text
+        text = _ANSWERED.sub("", self.text)
+        code = _CODE.search(text)
+        if code is None or f"{code[0]}-" not in text:
+            return text
         again = re.compile(rf"(?<=\s){code[0]}[- ](?:{_STATUS.pattern}(?: |$))?")
-        return self.text[: code.end()] + again.sub("", self.text[code.end() :])
+        return text[: code.end()] + again.sub("", text[code.end() :])
 
     @property
     def is_permanent(self) -> bool | None:

@@ -44,10 +44,12 @@ def test_codes(text: str, code: int, status: str) -> None:
         ),
         ("553-you use me 553-as a 553 relay", "553-you use me as a relay"),
         ("550 5.1.1 no 503 need RCPT 550 5.1.1 no", "550 5.1.1 no 503 need RCPT 550 5.1.1 no"),
+        ("550 no such (in reply to end of DATA command)", "550 no such "),
+        ("550 no such (in reply to a question)", "550 no such (in reply to a question)"),
         ("no code", "no code"),
     ],
 )
-def test_lines_of_a_reply_are_joined(text: str, joined: str) -> None:
+def test_what_others_write_between_the_words_is_left_out(text: str, joined: str) -> None:
     assert Diagnostic.read(text).words == joined
 
 
