@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,12 @@ from mta.cli.options import json_option
 from mta.cli.output import print_json, print_line, print_note, print_table
 from mta.core.bounce import Verdict
 from mta.core.bounce_rules import Classifier
-from mta.core.diagnostic import Diagnostic
+from mta.core.diagnostic import Diagnostic, code_in
 from mta.core.event import EventKind, JsonValue
 from mta.core.outcome import Command
 
 BATCH = 1000
-_REFUSALS = (EventKind.DEFERRED, EventKind.BOUNCED, EventKind.EXPIRED)
+_REFUSALS = (EventKind.DEFERRED, EventKind.BOUNCED, EventKind.EXPIRED, EventKind.REPORTED)
 
 
 @click.command()
@@ -44,8 +44,8 @@ def command(environment: Environment, rules: Path | None, journal: bool, is_json
 
     With --json one object a line: reply, class, permanent, hard (the address should get no more
     mail), rule, and retry_after in seconds where the reply asks for a time. --journal changes
-    nothing; it counts the past refusals whose class these rules would change. Its rules are those
-    of [bounces] rules where --rules names none.
+    nothing; it counts the past refusals, in sessions and in reports that quote them, whose class
+    these rules would change. Its rules are those of [bounces] rules where --rules names none.
     """
     if journal:
         classifier = bounce_rules.load(rules or environment.settings.bounces.rules)
@@ -126,9 +126,13 @@ def _dry_run(environment: Environment, classifier: Classifier) -> DryRun:
         if old != new:
             change = Change(old, new, verdict.rule, verdict.is_hard)
             changes[change] += 1
-            words = (str(diagnostic.code), diagnostic.status, diagnostic.text)
-            samples.setdefault(change, " ".join(filter(None, words)))
+            samples.setdefault(change, _sample(data, diagnostic))
     return DryRun(refusals, changes, samples)
+
+
+def _sample(data: dict[str, JsonValue], diagnostic: Diagnostic) -> str:
+    words = (str(diagnostic.code), diagnostic.status, diagnostic.text)
+    return diagnostic.text if data.get("reported") else " ".join(filter(None, words))
 
 
 def _refusals(environment: Environment) -> Iterator[dict[str, JsonValue]]:
@@ -143,11 +147,18 @@ def _refusals(environment: Environment) -> Iterator[dict[str, JsonValue]]:
         while batch := database.read_now(
             partial(events.read, after=after, limit=BATCH, kinds=_REFUSALS)
         ):
-            yield from (dict(event.data) for event in batch if event.data.get("code"))
+            yield from (dict(event.data) for event in batch if _quotes_server(event.data))
             after = batch[-1].seq
 
 
+def _quotes_server(data: Mapping[str, JsonValue]) -> bool:
+    """Return whether there is an answer to judge: reports may hold other words, or none."""
+    return bool(data.get("code") or (data.get("reported") and code_in(str(data.get("text", "")))))
+
+
 def _diagnostic(data: dict[str, JsonValue]) -> Diagnostic:
+    if data.get("reported"):
+        return Diagnostic.read(str(data.get("text", "")), status=str(data.get("enhanced", "")))
     code, named = data.get("code"), str(data.get("command", ""))
     return Diagnostic(
         str(data.get("text", "")),

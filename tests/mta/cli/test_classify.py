@@ -10,8 +10,12 @@ from click.testing import CliRunner
 from mta.cli.main import cli
 from mta.core.bounce import BounceClass
 from mta.core.disposition import Bounced, Deferred, Why
+from mta.core.findings import Failure
 from mta.core.outcome import Command, Refused, Stage, Unreachable
 from mta.core.reply import Reply
+from mta.core.suppression import SuppressionPolicy
+from storage import correlation, feedback
+from storage.database import Connection
 from tests.mta.cli.conftest import CommandLine
 
 REFUSED = Refused(Reply(550, "5.7.1", "Go away"), Command.MAIL)
@@ -95,3 +99,37 @@ def test_what_would_change_in_the_journal(mta: CommandLine, tmp_path: Path) -> N
     unchanged = mta("classify", "--journal")
     assert unchanged.stdout == ""
     assert unchanged.stderr == "2 refusals in the journal; these rules change none.\n"
+
+
+def test_what_reports_quoted_counts_too(mta: CommandLine, tmp_path: Path) -> None:
+    for text in ("550 5.7.1 Go away", "gone, we are told"):
+        email_id = mta.accept("a@one.test")
+        report_failure(mta, email_id, text)
+    rules = tmp_path / "own.toml"
+    rules.write_text('[[rule]]\nid = "own"\nclass = "rate_limit"\nmatch = ["go away", "gone"]\n')
+    result = mta("classify", "--journal", "--rules", str(rules), "--json")
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {
+            "from": "policy",
+            "to": "rate_limit",
+            "hard": False,
+            "rule": "own",
+            "events": 1,
+            "reply": "550 5.7.1 Go away",
+        }
+    ]
+    shown = mta("classify", "--journal", "--rules", str(rules))
+    assert shown.stderr == "1 refusal in the journal; these rules change 1.\n"
+
+
+def report_failure(mta: CommandLine, email_id: str, text: str) -> None:
+    failure = Failure("a@one.test", BounceClass.POLICY, "5.7.1", text)
+
+    def record(connection: Connection) -> bool:
+        [entry] = correlation.entries_of_email(connection, email_id, None)
+        return feedback.record_failure(
+            connection, entry, failure, policy=SuppressionPolicy(), tells=False, now=mta.now
+        )
+
+    with mta.database() as database:
+        assert database.write_now(record)
