@@ -80,6 +80,7 @@ def _reading_json(counts: Counts, reading: Reading) -> dict[str, object]:
         "clicks": {
             "total": reading.clicks,
             "unique": reading.clickers,
+            "machine": reading.machine_clicks,
             "rate": _rate(reading.clickers, counts.delivered),
         },
     }

@@ -1,7 +1,8 @@
 """Openings and clicks on their way into storage, and what answering them takes from there.
 
-Hits are gathered in memory, those of one recipient and target as one, and written a quarter of a
-second later, many at once, so that a flood of them is a few updates; a crash loses that quarter.
+Hits are gathered in memory, those of one recipient, target and kind of program as one, and written
+a quarter of a second later, many at once, so that a flood of them is a few updates; a crash loses
+that quarter.
 Not here: the answers (tracking.py), what is counted (storage/tracking.py).
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mta.core.tracking import Hit
+from mta.core.tracking_agents import Machine, machine_of
 from storage import domains, instance_secrets, tracking
 from storage.database import Connection, Database
 from storage.errors import StorageFull, StorageUnavailable
@@ -20,7 +22,7 @@ from storage.tracking import CountedHit
 INTERVAL = 0.25
 """Seconds between two writes."""
 MAX_PENDING = 20_000
-"""Recipients and targets in memory; while there are more, further ones are not counted."""
+"""Recipients, targets and kinds of programs in memory; beyond them no others are counted."""
 FRESH = 5.0
 """Seconds between two looks at secrets and tracking hosts."""
 
@@ -51,11 +53,11 @@ class Tracker:
         self._public_url = public_url
         self._on_events = on_events
         self._known = _Known()
-        self._pending: dict[Hit, CountedHit] = {}
+        self._pending: dict[tuple[Hit, Machine], CountedHit] = {}
 
     @property
     def pending(self) -> int:
-        """Recipients and targets whose hits are not written yet."""
+        """Recipients, targets and kinds of programs whose hits are not written yet."""
         return len(self._pending)
 
     def base_url(self, tenant_id: int, sender_domain: str) -> str:
@@ -73,7 +75,8 @@ class Tracker:
 
     def note(self, hit: CountedHit) -> None:
         """Count a hit, soon."""
-        who = Hit(hit.tenant_id, hit.entry_id, hit.target)
+        kind = machine_of(hit.agent, hit.method, None)
+        who = (Hit(hit.tenant_id, hit.entry_id, hit.target), kind)
         earlier = self._pending.get(who)
         if earlier is not None:
             self._pending[who] = replace(earlier, count=earlier.count + hit.count)

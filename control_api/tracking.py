@@ -1,11 +1,10 @@
 """GET /t/o/{token}.gif and /t/c/{token}/{target}: where tracked images and links lead.
 
-The answer needs no look-up: the token says who it is, the target is sealed with it. Hits are
-gathered in memory, those of one recipient and target as one, and written a quarter of a second
-later, many at once; a crash loses that quarter. What cannot be a link of ours gets a page that says
-so, never a redirect.
+The answer needs no look-up: the token says who it is, the target is sealed with it. What cannot be
+a link of ours gets a page that says so, never a redirect.
 
-Not here: tokens (mta/core/tracking.py), what is counted (storage/tracking.py).
+Not here: tokens (mta/core/tracking.py), gathering hits (tracker.py), what is counted
+(storage/tracking.py).
 """
 
 from __future__ import annotations
@@ -20,12 +19,6 @@ from control_api.routes import Call, Route
 from mta.core.tracking import Hit, read_click, read_open
 from storage.tracking import CountedHit
 
-INTERVAL = 0.25
-"""Seconds between two writes."""
-MAX_PENDING = 20_000
-"""Recipients and targets in memory; while there are more, further ones are not counted."""
-FRESH = 5.0
-"""Seconds for which secrets and tracking hosts are believed to be as they were."""
 MAX_AGENT = 512
 
 _PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")

@@ -146,6 +146,7 @@ class Reading:
         opens, openers: by persons: how often, and how many persons.
         machine_opens: by mail programs and filters.
         clicks, clickers: by persons.
+        machine_clicks: by filters that look where links lead.
     """
 
     opens: int = 0
@@ -153,6 +154,7 @@ class Reading:
     machine_opens: int = 0
     clicks: int = 0
     clickers: int = 0
+    machine_clicks: int = 0
 
 
 def counts(connection: Connection, campaign: CampaignRecord) -> tuple[Counts, Reading]:

@@ -179,6 +179,11 @@ COMPONENTS: dict[str, Schema] = {
 _FORMAT = query("format", "The form of the answer.", one_of(["csv", "json"]))
 _RATE = {"type": "number", "minimum": 0}
 _READERS = {"total": _COUNT, "unique": number("Of so many recipients.", minimum=0)}
+_READING: Schema = {
+    **_READERS,
+    "machine": number("By mail programs and filters.", minimum=0),
+    "rate": {**_RATE, "description": "unique / delivered."},
+}
 COMPONENTS |= {
     "CampaignStats": resource(
         "campaign_stats",
@@ -186,14 +191,8 @@ COMPONENTS |= {
             "id": identifier("cmp"),
             "recipients": or_null(_COUNT),
             "counts": ref("CampaignCounts"),
-            "opens": given(
-                {
-                    **_READERS,
-                    "machine": number("By mail programs and filters.", minimum=0),
-                    "rate": {**_RATE, "description": "unique / delivered."},
-                }
-            ),
-            "clicks": given({**_READERS, "rate": _RATE}),
+            "opens": given(_READING),
+            "clicks": given(_READING),
             "rates": given(
                 {
                     "delivered": {**_RATE, "description": "Of what was tried to the end."},

@@ -55,9 +55,11 @@ class TestStats:
         for entry, url in ((1, ""), (1, ""), (2, ""), (1, shop), (1, shop), (1, news), (3, shop)):
             await read(desk, entry, url=url)
         await read(desk, 4, agent=PREFETCHER)
+        for entry in (3, 4):
+            await read(desk, entry, url=news, agent="Barracuda Sentinel")
         found = await desk.ok("GET", f"{path}/stats")
         assert found["opens"] == {"total": 3, "unique": 2, "machine": 1, "rate": 0.5}
-        assert found["clicks"] == {"total": 4, "unique": 2, "rate": 0.5}
+        assert found["clicks"] == {"total": 4, "unique": 2, "machine": 2, "rate": 0.5}
         assert found["links"] == [
             {"url": shop, "total": 3, "unique": 2},
             {"url": news, "total": 1, "unique": 1},

@@ -104,6 +104,19 @@ async def test_without_a_public_url_nobody_can_be_led_here(api: Api) -> None:
     assert (answer.status, answer.json["errors"][0]["code"]) == (422, "not_configured")
 
 
+async def test_persons_and_machines_at_the_same_moment_are_told_apart(tracked: Api) -> None:
+    image, link = links(await send(tracked, tracking=True))
+    for agent in ("Mozilla/5.0", "Barracuda Sentinel", *BROWSER.values(), "Mozilla/5.0"):
+        await tracked.anonymous.get(image, user_agent=agent)
+    await tracked.anonymous.get(link, user_agent="curl/8.0")
+    await tracked.anonymous.get(link, **BROWSER)
+    await tracked.anonymous.request("HEAD", link, headers=BROWSER)
+    await tracked.tracker.flush()
+    found = tracked.database.read_now(lambda db: tracking.of_message(db, 1))[1]
+    assert (found.opens, found.machine_opens) == (1, 3)
+    assert (found.clicks, found.machine_clicks) == (1, 2)
+
+
 async def test_a_flood_of_hits_is_one_row(tracked: Api) -> None:
     image, _ = links(await send(tracked, tracking=True))
     for _ in range(200):
