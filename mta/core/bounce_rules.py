@@ -8,6 +8,7 @@ are written for people who complain. Follows RFC 5321 4.2 and RFC 3463.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ class Rule:
     is_weak: bool = False
 
     def allows(self, diagnostic: Diagnostic, form: str, providers: set[str]) -> bool:
-        """Return whether all conditions but the phrases hold."""
+        """Return whether all conditions but the phrases hold; `form` is the text without links."""
         return (
             (not self.provider or self.provider in providers)
             and (not self.codes or diagnostic.code in self.codes)
@@ -89,6 +90,9 @@ class Rule:
             and (not self.statuses or not self.statuses.isdisjoint(_spellings(diagnostic.status)))
             and not any(phrase.is_in(form) for phrase in self.unless)
         )
+
+
+_LINK = re.compile(r"\bhttps?://[^\s<>]+", re.IGNORECASE)
 
 
 def _spellings(status: str) -> tuple[str, str]:
@@ -147,9 +151,11 @@ class Classifier:
         if self.rules[numbers[0]].provider:  # theirs come first: else nobody asks who it is
             whole = form if bare is text else normal_form(text)
             providers = self._providers(whole, diagnostic.host)
+        # A link to /policy/errors says nothing against an unknown user.
+        plain = normal_form(_LINK.sub(" ", bare)) if "//" in bare else form
         for number in numbers:
             rule = self.rules[number]
-            if not (is_prose and rule.is_weak) and rule.allows(diagnostic, form, providers):
+            if not (is_prose and rule.is_weak) and rule.allows(diagnostic, plain, providers):
                 return rule
         return None
 

@@ -66,6 +66,13 @@ def test_every_condition_must_hold(conditions: dict[str, Any], text: str) -> Non
     assert name_of(rules, Diagnostic.read("550 5.9.9 not full")) == ""
 
 
+def test_a_link_may_say_what_else_must_not() -> None:
+    rules = [rule("full", unless=(Phrase.parse("policy"),))]
+    assert name_of(rules, Diagnostic.read("550 full (see https://a.test/policy?a=1)")) == "r"
+    assert name_of(rules, Diagnostic.read("550 full, https://a.test/ policy")) == ""
+    assert name_of([rule("a test policy")], Diagnostic.read("550 https://a.test/policy")) == "r"
+
+
 def test_a_literal_is_found_as_it_stands() -> None:
     rules = [Rule("r", FULL, literals=("550 : full",))]
     assert name_of(rules, Diagnostic.read("550 : FULL")) == "r"
