@@ -158,7 +158,7 @@ def build_app(services: Services) -> Starlette:
     Raises:
         SettingsError: [compat.hosts] names a dialect that there is not.
     """
-    doors = Doors(DIALECTS, services.settings.compat.hosts)
+    doors = Doors(DIALECTS, services.settings.compat.hosts, _public())
     limits = DialectLimits(services, services.now)
     app = Starlette(
         routes=[
@@ -201,6 +201,12 @@ def _described(base_url: str) -> tuple[bytes, bytes]:
 
 _PAGES = ("/u/", "/c/", "/login/")
 """Where links in mail lead: no key, and anybody may come."""
+
+
+def _public() -> tuple[str, ...]:
+    """Return what the paths begin with that are there without a key, outside the native API."""
+    public = (route.path for route in ROUTES if not route.scope)
+    return tuple(path.partition("{")[0] for path in public if not path.startswith("/v1/"))
 
 
 def _paths() -> list[str]:

@@ -36,7 +36,8 @@ Logging in with a password is off until `api.login.enabled`.
 
 - below `/compat/NAME`, always: `http://localhost:8025/compat/sendflare/v1/send`;
 - at their own paths, always: `http://localhost:8025/v1/send`;
-- on a host of their own, all paths, that `[compat.hosts]` of `mta.toml` gives them.
+- on a host of their own, that `[compat.hosts]` of `mta.toml` gives them: all paths but those of
+  pages that links lead to, such as `/u/`, and of `/healthz`, `/readyz`, `/metrics` and `/docs`.
 
 `POST /api/v1/campaigns` belongs to two of them; the fields of the body tell which is meant.
 Trailing slashes make no difference.

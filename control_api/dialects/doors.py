@@ -1,7 +1,7 @@
 """Which dialect a request is in, told by its path and host.
 
     /compat/{name}/...   the dialect of that name, always
-    a host of [compat.hosts]   the dialect that the operator gave it, all paths
+    a host of [compat.hosts]   the dialect that the operator gave it, all paths but those of pages
     the paths of a dialect's own service, at the root
 
 Where two dialects share a method and path, the body decides (Operation.marks). Trailing slashes
@@ -54,12 +54,17 @@ class _Entry:
 class Doors:
     """The paths of all dialects."""
 
-    def __init__(self, dialects: Sequence[Dialect], hosts: Mapping[str, str]) -> None:
+    def __init__(
+        self, dialects: Sequence[Dialect], hosts: Mapping[str, str], pages: tuple[str, ...] = ()
+    ) -> None:
         """Take the dialects, the first with a shared root speaking for it, and host -> name.
+
+        `pages` is what paths begin with that are no dialect's on any host: those of links in mail.
 
         Raises:
             SettingsError: a host is given to a dialect that there is not.
         """
+        self._pages = pages
         self._by_name = {one.name: one for one in dialects}
         if unknown := set(hosts.values()) - self._by_name.keys():
             known = ", ".join(self._by_name)
@@ -86,7 +91,7 @@ class Doors:
             dialect = self._by_name.get(name)
             return self._visit(dialect, f"/{rest}", method) if dialect else None
         if self._hosts and (dialect := self._hosts.get(_hostname(host))):
-            return self._visit(dialect, path, method)
+            return None if path.startswith(self._pages) else self._visit(dialect, path, method)
         if path in self._exact or path.startswith(self._heads):
             return self._at_root(path, method)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config.compat import Compat
 from mta.core.event import EventKind
 from storage import events
 from tests.control_api.conftest import EMAIL, Api
@@ -81,6 +82,22 @@ async def test_a_link_that_logs_in_once(flow: EmailFlow) -> None:
     logged_in = await flow.native.post("/v1/login", {"token": page})
     assert logged_in.status == 200
     assert (await flow.native.post("/v1/login", {"token": page})).status == 401
+
+
+@row("E-05")
+async def test_a_link_leads_to_a_page_on_the_services_own_host(api: Api) -> None:
+    hosts = Compat(hosts={"flow.example": "emailflow"})
+    on = switched_on(api).with_settings(compat=hosts)
+    add_user(on)
+    flow = EmailFlow(on)
+    await log_in(flow)
+    flow.client.headers["host"] = "flow.example"
+    made = await flow.form("POST", "/login-token")
+    for path in (f"/login/{made['token']}", "/u/unknown"):
+        page = await flow.client.get(path)
+        assert page.headers["content-type"].startswith("text/html"), page.body
+    native = await flow.client.get("/v1/emails")
+    assert (native.status, native.json["status"]) == (404, 0)
 
 
 async def sent(flow: EmailFlow) -> str:

@@ -215,6 +215,12 @@ class TestDoors:
         client.headers["host"] = "[::1]:8025"
         assert (await client.get("/hive/domain")).status == 200
 
+    def test_pages_are_there_on_every_host(self) -> None:
+        doors = Doors((BEES,), {"bees.example": "bees"}, ("/u/", "/healthz"))
+        for path in ("/u/token", "/healthz"):
+            assert doors.find("bees.example", path, "GET") is None
+        assert doors.find("bees.example", "/u", "GET") is not None
+
     def test_a_host_for_nobody_is_a_mistake(self) -> None:
         with pytest.raises(SettingsError, match="no dialect 'ants', only bees, wasps"):
             Doors((BEES, WASPS), {"ants.example": "ants"})
