@@ -162,10 +162,7 @@ async def rotate_dkim(call: Call) -> Response:
     services, domain = call.services, await find_domain(call)
     body = await call.request.body()
     with once(call, body) as request:
-        selector = _read_selector(body, domain)
-        keys: tuple[DkimKeyRecord, ...] = ()
-        if not domain.keys_in(KeyState.NEXT):
-            keys = await _work(call).make_keys(domain.name, selector)
+        keys = () if await request.is_done() else await _next_keys(call, domain, body)
 
         def act(connection: Connection) -> Written | Problem:
             current = domains.get_domain(connection, domain.tenant_id, domain.id)
@@ -178,6 +175,14 @@ async def rotate_dkim(call: Call) -> Response:
         outcome = await request.run(act)
     _work(call).kick()
     return outcome.response()
+
+
+async def _next_keys(call: Call, domain: DomainRecord, body: bytes) -> tuple[DkimKeyRecord, ...]:
+    """Return new keys with the selector that a request names; none where the next ones wait."""
+    selector = _read_selector(body, domain)
+    if domain.keys_in(KeyState.NEXT):
+        return ()
+    return await _work(call).make_keys(domain.name, selector)
 
 
 async def get_zone_file(call: Call) -> Response:

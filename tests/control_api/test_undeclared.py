@@ -137,3 +137,40 @@ async def test_head_is_get_without_a_body(world: World) -> None:
             assert head.status == got.status, name(route)
             for header in ("content-type", "content-length"):
                 assert head.headers.get(header) == got.headers.get(header), name(route)
+
+
+LISTS = [route for route in GUARDED if "after" in {one.name for one in route.spec.parameters}]
+CURSOR = "ct_01KJMQ0R000000000000000001"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=ten", "limit"),
+        ("limit=1001", "limit"),
+        ("after=x", "after"),
+        ("after=%00", "after"),
+        (f"after={CURSOR}'--", "after"),
+        ("before=1", "before"),
+        (f"before={CURSOR}&after={CURSOR}", "before"),
+        ("page=0", "page"),
+        ("page=1001&limit=100", "page"),
+        (f"page=1&after={CURSOR}", "page"),
+    ],
+)
+async def test_pages_that_there_are_not(world: World, query: str, field: str) -> None:
+    for route in LISTS:
+        takes = {one.name for one in route.spec.parameters}
+        if field in takes and {part.partition("=")[0] for part in query.split("&")} <= takes:
+            reply = await ask(world.client, route, f"{world.target(route)}?{query}")
+            assert field in codes(reply), name(route)
+
+
+async def test_a_cursor_of_another_list_leads_nowhere(world: World) -> None:
+    for route in LISTS:
+        if route.path != "/v1/events":
+            reply = await ask(world.client, route, f"{world.target(route)}?after={CURSOR}")
+            assert reply.status in (200, 422), name(route)
+            assert reply.status == 422 or not reply.json["has_more"], name(route)
