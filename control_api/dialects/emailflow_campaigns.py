@@ -151,7 +151,8 @@ def _moved(action: str, told: str) -> Act:
     """Return what launches, pauses or resumes a campaign."""
 
     def act(asked: Asked) -> Steps:
-        moved = yield Ask("POST", f"/v1/campaigns/{{id}}/{action}", _place(asked))
+        path = f"/v1/campaigns/{{id}}/{action}"
+        moved = yield Ask("POST", path, _place(asked), renamed=_RENAMED)
         message = f"The campaign was {told}"
         shown = campaign_json(moved.value)
         return Reply({"status": "success", "message": message, "campaign": shown})

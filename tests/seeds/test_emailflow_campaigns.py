@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from config.settings import Policy
 from tests.control_api.conftest import Api
 from tests.seeds.emailflow_client import DONE, FORM, EmailFlow
 from tests.seeds.services import Service
@@ -153,6 +154,14 @@ async def test_run_pause_resume_delete(flow: EmailFlow) -> None:
     await flow.form("POST", f"{path}/pause")
     assert_shape(await flow.form("DELETE", path), DONE)
     await flow.form("GET", path, 404)
+
+
+@row("E-31", "E-47")
+async def test_what_stops_a_campaign_has_the_names_of_the_document(flow: EmailFlow) -> None:
+    uid = await made(flow)
+    on = flow.api.with_settings(policy=Policy())
+    told = await EmailFlow(on).form("POST", f"/campaigns/{uid}/run", 403)
+    assert_shape(told, {"from_email": [str]})
 
 
 @row("E-34", "E-48")
