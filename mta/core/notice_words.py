@@ -116,6 +116,7 @@ SUBJECTS = _index(
 """In the subject of a notice."""
 
 INTRODUCTIONS = _index(
+    "was automatically rejected",
     "could not be delivered",
     "couldn t be delivered",
     "can not be delivered",

@@ -74,9 +74,12 @@ def _read(evidence: Evidence, classifier: Classifier) -> Report:
 
 def _is_autoreply(evidence: Evidence) -> bool:
     """Return whether nobody but a machine of the reader's answered: mail systems say otherwise."""
-    if evidence.announces_failure or evidence.is_from_daemon:
-        return False
     fields, text = evidence.mail.fields, evidence.notice.text
+    if evidence.announces_failure:
+        return False
+    if evidence.is_from_daemon:
+        is_telling = evidence.quotes or evidence.is_delay
+        return not is_telling and is_of_absent(fields, text)
     # Mail systems, too, say that they answer on their own; but then there is more than words.
     is_plain = not (evidence.is_of_daemon and evidence.shows_failure)
     return is_autoreply(fields, text) if is_plain else is_of_absent(fields, text)

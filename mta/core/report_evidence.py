@@ -32,6 +32,8 @@ RETURNED_TYPES = frozenset(
 """Media types of the returned mail or of its header, the wrong ones that occur among them."""
 _FIELDS_OF_NOTICES = ("x-failed-recipients", "x-ms-exchange-message-is-ndr")
 """Exim's and Gmail's, and Exchange's; nothing else has them."""
+_ANSWERS = frozenset({"re", "aw", "sv", "antw", "odp", "ynt", "回复", "答复"})
+"""What mail programs write before the subject of what is answered."""
 _STATUS_STARTS = (b"reporting-mta:", b"final-recipient:", b"original-recipient:")
 
 
@@ -101,7 +103,19 @@ class Evidence:
             return self.announces_failure or says_so
         if self.is_of_list and not SUBJECTS.owners(f" {' '.join(self.subject.split()[:2])} "):
             return False  # news about bounces; a list's mail that failed has it first
-        return self.announces_failure and says_so and not fields.has("in-reply-to")
+        return self.announces_failure and says_so and not self._is_reply
+
+    @property
+    def _is_reply(self) -> bool:
+        """True when somebody answers, maybe a notice: its subject follows the Re: then."""
+        first, *others = self.subject.split()[:4] or [""]
+        is_answer = first in _ANSWERS and bool(SUBJECTS.owners(f" {' '.join(others)} "))
+        return is_answer or self.mail.fields.has("in-reply-to")
+
+    @property
+    def quotes(self) -> bool:
+        """True when it shows what a server answered, or brings the mail back."""
+        return bool(self.returned.items) or self.notice.quotes_answer
 
     @property
     def shows_failure(self) -> bool:
@@ -110,7 +124,7 @@ class Evidence:
         People, too, write that mail could not be delivered, and where to write instead. A list of
         addresses counts only in what is known to be a notice by its sender or subject.
         """
-        if self.returned.items or self.notice.quotes_answer:
+        if self.quotes:
             return True
         is_said = self.is_from_daemon or self.announces_failure
         return is_said and self.notice.lists_addresses

@@ -312,7 +312,36 @@ def test_addresses_never_hold_control_characters() -> None:
         assert recipient.address.isprintable()
 
 
+def test_a_vacation_note_that_the_mail_system_signs() -> None:
+    header = "From: Mail System <postmaster@there.test>\nTo: list@sender.test\n"
+    text = f"{ANT} is on vacation. This was not delivered to anybody else."
+    assert read(notice(text, subject="Vacation: News", header=header)).kind is ReportKind.AUTOREPLY
+
+
+def test_a_rejection_sent_as_a_disposition() -> None:
+    """As Dovecot did; RFC 8098 knows no such disposition."""
+    data = (
+        "From: Mail Delivery Subsystem <postmaster@there.test>\nSubject: Rejected: News\n"
+        "Content-Type: multipart/report; report-type=disposition-notification; boundary=b\n\n"
+        f"--b\n\nYour message to <{ANT}> was automatically rejected:\nQuota exceeded\n"
+        "--b\nContent-Type: message/disposition-notification\n\n"
+        f"Final-Recipient: rfc822; {ANT}\nDisposition: automatic-action/sent; deleted\n"
+        f"--b\nContent-Type: message/rfc822\n\nTo: {ANT}\nSubject: News\n\nx\n--b--\n"
+    )
+    [recipient] = read(data.encode()).recipients
+    assert (recipient.address, recipient.bounce_class.value) == (ANT, "mailbox_full")
+    assert read(data.replace("rejected", "read").replace("Rejected", "Read").encode()).kind in {
+        ReportKind.NONE,
+        ReportKind.AUTOREPLY,
+    }
+
+
 NOT_BOUNCES = [
+    (
+        "Re: Undeliverable",
+        "X-A: b",
+        "Mine, ant@there.test, does not exist now: 550 user unknown. Use elk@there.test.",
+    ),
     (
         "Re: News",
         "Return-Path: <>",
