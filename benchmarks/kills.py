@@ -65,7 +65,7 @@ def main() -> int:
                 run(lambda port, m=make, d=Path(directory): m(port, d), plan, wanted.seed)  # type: ignore[misc]
             )
         print(f"{name:11} {result}", flush=True)
-        for line in [*result.trouble[:3], *sorted(result.lost)[:3]]:
+        for line in [*result.trouble[:3], *sorted(result.lost)[:3], *sorted(result.unknown)[:3]]:
             print(f"            {line!r}")
         is_lost |= bool(result.lost)
     return 1 if is_lost else 0

@@ -24,6 +24,7 @@ async def kill(directory: Path, plan: Plan) -> Result:
     assert isinstance(engine, Mailwright)
     assert not result.lost, result
     assert not result.trouble
+    assert not result.unknown
     assert result.acknowledged > 100 * plan.kills
     assert result.drained < 60
     states = engine.entries()

@@ -106,7 +106,7 @@ needs_strace = pytest.mark.skipif(
 
 
 @needs_strace
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_a08_no_power_cut_loses_acknowledged_mail(tmp_path: Path) -> None:
     recording = await record(tmp_path, ROOT, messages=150)
     operations = recording.operations
