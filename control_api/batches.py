@@ -105,11 +105,14 @@ def _is_strict(call: Call) -> bool:
 
 
 def _read(emails: Sequence[JsonValue], call: Call, origin: Origin, loaded: Loaded) -> _Batch:
-    batch_id = call.services.new_id("bt")
+    services = call.services
+    batch_id, spool = services.new_id("bt"), services.database.spool
     submissions: dict[int, Submission] = {}
     refused: dict[int, Errors] = {}
-    for index, value in enumerate(emails):
-        found = prepare(value, call, origin, loaded, batch_id)
+    for index, public_id in enumerate(services.new_ids("em", len(emails))):
+        found = prepare(
+            emails[index], origin, loaded, spool, public_id=public_id, batch_id=batch_id
+        )
         if isinstance(found, Submission):
             submissions[index] = found
         else:

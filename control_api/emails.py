@@ -28,6 +28,7 @@ from mta.core.template import Rendered
 from storage import faults
 from storage.credits import InsufficientCredits
 from storage.database import Connection
+from storage.spool import Spool
 from storage.submissions import AcceptedEmail, AcceptPolicy, DomainNotAllowed, accept
 
 _WORTH_A_THREAD = 65_536
@@ -78,7 +79,8 @@ async def submit_one(call: Call, request: Once, submission: Submission, origin: 
 
 
 def _read(value: JsonValue, call: Call, origin: Origin, loaded: Loaded) -> Submission:
-    found = prepare(value, call, origin, loaded)
+    services = call.services
+    found = prepare(value, origin, loaded, services.database.spool, public_id=services.new_id("em"))
     if isinstance(found, Submission):
         return found
     raise ApiError(invalid(found))
@@ -101,7 +103,13 @@ async def templates_of(call: Call, values: Sequence[JsonValue]) -> Loaded:
 
 
 def prepare(
-    value: JsonValue, call: Call, origin: Origin, loaded: Loaded, batch_id: str = ""
+    value: JsonValue,
+    origin: Origin,
+    loaded: Loaded,
+    spool: Spool,
+    *,
+    public_id: str,
+    batch_id: str = "",
 ) -> Submission | tuple[FieldError, ...]:
     """Turn one email of a request body into a submission, or return all that is wrong with it.
 
@@ -113,10 +121,7 @@ def prepare(
         email = _filled(email, loaded)
     if isinstance(email, tuple):
         return email
-    services = call.services
-    found = build(
-        email, origin, services.database.spool, public_id=services.new_id("em"), batch_id=batch_id
-    )
+    found = build(email, origin, spool, public_id=public_id, batch_id=batch_id)
     return (found,) if isinstance(found, FieldError) else found
 
 

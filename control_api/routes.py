@@ -77,7 +77,14 @@ class Services:
 
     def new_id(self, prefix: str) -> str:
         """Return a new id such as "em_01K9ZQ3V5X8Y7W6T5S4R3Q2P1N"."""
-        return new_id(prefix, milliseconds(self.now()), self.entropy(10))
+        [made] = self.new_ids(prefix, 1)
+        return made
+
+    def new_ids(self, prefix: str, count: int) -> list[str]:
+        """Return so many ids, for less than one by one: entropy is a system call."""
+        at_ms, entropy = milliseconds(self.now()), self.entropy(10 * count)
+        places = range(0, 10 * count, 10)
+        return [new_id(prefix, at_ms, entropy[place : place + 10]) for place in places]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ class News:
 def news(connection: Connection, after: int) -> News:
     """Return what the journal has got after this seq."""
     # Not indexed: the rows after a seq are few, while the index on tenants holds all.
-    rows = connection.execute("SELECT tenant_id FROM events NOT INDEXED WHERE seq > ?", (after,))
+    rows = connection.execute(
+        "SELECT DISTINCT tenant_id FROM events NOT INDEXED WHERE seq > ?", (after,)
+    )
     return News(frozenset(tenant_id for (tenant_id,) in rows), events.last_seq(connection))
 
 

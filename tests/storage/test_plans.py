@@ -291,8 +291,8 @@ WHOLE_QUEUE: dict[str, Query] = {
 }
 SORTED = {"entries of an email", "emails of a batch"}
 """Few rows each, so that sorting them costs nothing."""
-GROUPED = {"statistics", "statistics by hour", "statistics of a domain"}
-"""What sums up sorts what it sums."""
+GROUPED = {"event news", "statistics", "statistics by hour", "statistics of a domain"}
+"""What sums up, or tells who is there, sorts what it has read."""
 COUNTERS = r"SEARCH (stats_by_\w+|\w+_counts|domains|campaigns|quota\w*|credit_accounts) USING .*="
 """Rows that are counts, or of which a tenant has few; by the tenant they are found at once."""
 SMALL = (
