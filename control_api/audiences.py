@@ -12,7 +12,7 @@ from functools import partial
 from starlette.responses import Response
 
 from control_api import filters
-from control_api.contact_payload import MAX_VALUE, read_address, read_properties
+from control_api.contact_payload import MAX_VALUE, default_error, read_address, read_properties
 from control_api.contacts import answer
 from control_api.errors import NOT_FOUND, ApiError, Problem
 from control_api.fields import Fields, read_json
@@ -227,8 +227,11 @@ def _read_field(fields: Fields) -> AudienceField:
     default, required = fields.text("default_value", MAX_VALUE), fields.take("required")
     if required is not None and not isinstance(required, bool):
         fields.fail("required", "invalid_type", "Expected true or false.")
+    field = AudienceField(tag, label, kind, default, required is True)
+    if message := default_error(field):
+        fields.fail("default_value", "invalid_value", message)
     filters.finish(fields)
-    return AudienceField(tag, label, kind, default, required is True)
+    return field
 
 
 async def delete_field(call: Call) -> Response:

@@ -5,6 +5,7 @@ Not here: the routes (contacts.py, audiences.py, memberships.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 
@@ -23,6 +24,7 @@ MAX_TAGS = 50
 """Tags in one request, and of a contact that a request makes."""
 MAX_PROPERTIES = 16_384
 """Bytes of the properties in a request, as JSON."""
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 MAX_VALUE = 1_000
 """Characters of a field's value."""
 
@@ -114,6 +116,14 @@ def read_values(
         if one.is_required and is_missing and (is_new or tag in values):
             fields.fail(f"fields.{tag}", "required", "This field is required.")
     return values
+
+
+def default_error(field: AudienceField) -> str:
+    """Return what is wrong with the default of a field, "" when it fits, or there is none."""
+    text = field.default_value
+    if field.type == "number" and text:
+        return "" if _NUMBER.fullmatch(text) else "Expected a number."
+    return _value_error(field, text) if text else ""
 
 
 def _value_error(field: AudienceField, value: JsonValue) -> str:

@@ -27,6 +27,7 @@ from mta.core.event import JsonValue
 from storage import (
     audiences,
     campaign_queue,
+    confirmations,
     joining,
     membership_status,
     memberships,
@@ -42,6 +43,12 @@ from storage.unsubscribes import Target
 MAX_JOINING = 1000
 """People in one request."""
 _LAST = 2**63 - 1
+_NOT_ASKED = Problem(
+    409, "invalid_state", "Only who is unconfirmed is asked, where the audience has double opt-in."
+)
+_ASKED = Problem(
+    409, "already_asked", "One mail an hour asks somebody, and five in all; subscribe vouches."
+)
 
 
 async def add_members(call: Call) -> Response:
@@ -276,6 +283,24 @@ async def _decide(call: Call, status: Status) -> Response:
     return await _change(call, lambda db, _, member: _set(db, call.tenant_id, member, status, now))
 
 
+async def resend_confirmation(call: Call) -> Response:
+    """POST /v1/audiences/{id}/contacts/{contact}/resend-confirmation: ask by mail once more."""
+    now, is_test = call.services.now(), call.key.access.is_test
+
+    def ask(
+        connection: Connection, audience: AudienceRecord, member: MemberRecord
+    ) -> Problem | None:
+        if not audience.opt_in.is_double or member.status is not Status.UNCONFIRMED:
+            return _NOT_ASKED
+        people = [member.contact_row]
+        asked = confirmations.ask(connection, audience.row, people, now=now, is_test=is_test)
+        return None if asked else _ASKED
+
+    answered = await _change(call, ask)
+    call.services.wake_confirmations()
+    return answered
+
+
 async def remove_member(call: Call) -> Response:
     """DELETE /v1/audiences/{id}/contacts/{contact}: the contact stays."""
     now = call.services.now()
@@ -306,4 +331,11 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", _ONE, remove_member, _WRITE, "Take a contact out of an audience"),
     Route("POST", f"{_ONE}/subscribe", subscribe, _WRITE, "Subscribe a member"),
     Route("POST", f"{_ONE}/unsubscribe", unsubscribe, _WRITE, "Unsubscribe a member"),
+    Route(
+        "POST",
+        f"{_ONE}/resend-confirmation",
+        resend_confirmation,
+        _WRITE,
+        "Ask a member by mail once more",
+    ),
 )

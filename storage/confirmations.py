@@ -59,8 +59,10 @@ def ask(
     *,
     now: datetime,
     is_test: bool = False,
-) -> None:
+) -> int:
     """Let those of the members who are unconfirmed be asked, unless they were just now.
+
+    Returns how many are going to be asked that were not before.
 
     Args:
         connection: of a write.
@@ -71,7 +73,8 @@ def ask(
     """
     before_ms = ids.milliseconds(now - PAUSE)
     rows = given(list(contact_rows))
-    connection.execute(_ASK, (rows, audience_row, MAX_ASKED, before_ms, is_test))
+    asked = connection.execute(_ASK, (rows, audience_row, MAX_ASKED, before_ms, is_test))
+    return asked.rowcount
 
 
 def due(connection: Connection, *, limit: int) -> list[Asked]:

@@ -65,6 +65,7 @@ COMMAND_LOCK_TIMEOUT = 30.0
 _PRAGMAS = (
     "PRAGMA synchronous = FULL",  # NORMAL may forget acknowledged mail after a power cut
     "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = FAST",  # overwrites what is deleted from pages that change anyway
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -8192",  # KiB
     "PRAGMA journal_size_limit = 67108864",  # the WAL is cut back to this after a burst

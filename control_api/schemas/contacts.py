@@ -388,4 +388,11 @@ SPECS: Mapping[str, Spec] = {
     "POST /v1/audiences/{id}/contacts/{contact}/unsubscribe": Spec(
         _AUDIENCES, "From this audience; other mail goes on.", answer=_MEMBERSHIP
     ),
+    "POST /v1/audiences/{id}/contacts/{contact}/resend-confirmation": Spec(
+        _AUDIENCES,
+        "Where the audience has double opt-in: the mail with the link again, one an hour at most"
+        " and five in all (409 `already_asked`).",
+        answer=_MEMBERSHIP,
+        errors=(409,),
+    ),
 }

@@ -274,3 +274,32 @@ async def test_without_a_host_for_links(api: Api) -> None:
     assert [(one["field"], one["code"]) for one in reply.json["errors"]] == [
         ("double_opt_in", "not_configured")
     ]
+
+
+class TestAskingOnceMore:
+    """POST .../resend-confirmation."""
+
+    async def again(self, opting: Opting, email: str = ANT, client: Client | None = None) -> Any:
+        path = f"{opting.path}/contacts/{email}/resend-confirmation"
+        return await (client or opting.api.client).post(path)
+
+    async def test_gets_another_mail_after_an_hour(self, opting: Opting) -> None:
+        await opting.join()
+        assert len(await opting.mails()) == 1
+        early = await self.again(opting)
+        assert (early.status, early.json["code"]) == (409, "already_asked")
+        opting.api.clock.advance(seconds=PAUSE.total_seconds())
+        assert (await ok(self.again(opting)))["status"] == "unconfirmed"
+        assert len(await opting.mails()) == 2
+
+    async def test_who_has_decided_is_not_asked(self, opting: Opting) -> None:
+        await opting.join()
+        await ok(opting.api.client.post(f"{opting.path}/contacts/{ANT}/subscribe"))
+        reply = await self.again(opting)
+        assert (reply.status, reply.json["code"]) == (409, "invalid_state")
+
+    async def test_others_members_are_not_there(self, opting: Opting) -> None:
+        await opting.join()
+        other = opting.api.client_with(opting.api.new_key(2))
+        assert (await self.again(opting, client=other)).status == 404
+        assert (await self.again(opting, BEE)).status == 404

@@ -223,6 +223,28 @@ class TestAudiences:
         reply = await api.client.post(f"{await audience(api)}/fields", {"tag": tag})
         assert reply.status == 422
 
+    @pytest.mark.parametrize(
+        ("kind", "default", "is_fine"),
+        [
+            ("number", "12.5", True),
+            ("number", "-3", True),
+            ("number", "twelve", False),
+            ("number", "nan", False),
+            ("datetime", "2026-03-01", True),
+            ("datetime", "2026-03-01T10:00:00+01:00", True),
+            ("datetime", "soon", False),
+            ("text", "soon", True),
+        ],
+    )
+    async def test_a_default_fits_its_field(
+        self, api: Api, kind: str, default: str, is_fine: bool
+    ) -> None:
+        body = {"tag": "X", "type": kind, "default_value": default}
+        reply = await api.client.post(f"{await audience(api)}/fields", body)
+        assert reply.status == (200 if is_fine else 422)
+        fields = [one["field"] for one in reply.json.get("errors", [])]
+        assert fields == ([] if is_fine else ["default_value"])
+
 
 class TestMembers:
     async def test_pages_go_both_ways(self, api: Api) -> None:

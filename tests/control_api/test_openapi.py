@@ -54,6 +54,7 @@ OTHERWISE = {
     "GET /v1/sms/{id}": (404, "there are no text messages"),
     "DELETE /v1/contacts/{id}/tags": (422, "no tag is named"),
     "POST /v1/audiences/{id}/contacts/{contact}/subscribe": (409, "the address is suppressed"),
+    "POST /v1/audiences/{id}/contacts/{contact}/resend-confirmation": (409, "nobody is asked"),
     "POST /v1/emails/{id}/retry": (409, "nothing of it has failed"),
     "POST /v1/batches/{id}/cancel": (409, "nothing of it waits: the address is suppressed"),
     "POST /v1/campaigns/{id}/pause": (409, "it is a draft"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +24,7 @@ from storage import (
 )
 from storage.audiences import AudienceRecord, Identity, OptIn
 from storage.contacts import ContactRecord, NewContact
-from storage.database import Connection
+from storage.database import Connection, Database
 from storage.events import JournalEntry
 from storage.joining import Joiner
 from storage.memberships import MemberFilter
@@ -286,3 +288,24 @@ def test_pages_are_read_in_the_order_of_an_index(
         plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}"))
         assert "TEMP B-TREE" not in plan
         assert "SCAN" not in plan
+
+
+def test_nothing_of_a_contact_stays_in_the_file(tmp_path: Path) -> None:
+    """Deleting a row would leave its bytes in free space of the page."""
+    words = [f"{kind}4711" for kind in ("mail", "name", "town", "tag")]
+    mail, name, town, tag = words
+    with closing(Database.open(tmp_path)) as database:
+
+        def fill(connection: Connection) -> None:
+            new = [NewContact(f"c{at}@x.example", f"c{at}@x.example") for at in range(50)]
+            who = NewContact(f"{mail}@x.example", f"{mail}@x.example", name, {"t": town}, (tag,))
+            joining.put(connection, 1, [*new, who], now=NOW)
+
+        database.write_now(fill)
+        found = database.read_now(lambda db: contacts.get(db, 1, f"{mail}@x.example"))
+        assert found is not None
+        database.write_now(lambda db: contacts.delete(db, found, now=NOW))
+        database.write_now(lambda db: db.execute("DELETE FROM events"))
+    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*.db*"))
+    assert b"c49@x.example" in files
+    assert [word for word in words if word.encode() in files] == []
