@@ -81,6 +81,20 @@ async def test_h04_h05_h14_nothing_that_a_campaign_is_made_of_adds_a_field(
     assert set(names) <= USUAL, set(names) - USUAL
 
 
+@pytest.mark.parametrize("text", LIQUID)
+async def test_h14_what_a_template_is_filled_with_is_not_read_as_one(api: Api, text: str) -> None:
+    camp = Campaigning(api)
+    audience = await camp.audience({"email": ANT, "name": text})
+    await camp.sent(audience_id=audience, subject="Hi {{ name }}", html="<p>Dear {{ name }}</p>")
+    await camp.advance()
+    [listed] = (await camp.ok("GET", "/v1/emails"))["data"]
+    message = parsed(api.stored(listed["id"]))
+    body = message.get_body(("plain",))
+    assert message["Subject"] == f"Hi {text}"
+    assert body is not None
+    assert f"Dear {text}" in body.get_content()
+
+
 USUAL = {
     *(b"From", b"To", b"Subject", b"Date", b"Message-ID", b"MIME-Version", b"Content-Type"),
     *(b"Content-Transfer-Encoding", b"Received", b"Reply-To"),
