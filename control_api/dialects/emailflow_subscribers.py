@@ -233,9 +233,9 @@ OPERATIONS = (
         _ALL,
         _create,
         "Add a subscriber",
-        "Fields that the list has not are passed over, but `FIRST_NAME` and `LAST_NAME` are kept as "
-        "the contact's name, where one without the other is the whole of it. "
-        "Somebody who has unsubscribed is not brought back by this.",
+        "Fields that the list has not are passed over, but `FIRST_NAME` and `LAST_NAME` are kept "
+        "as the contact's name, where one without the other is the whole of it. Somebody who has "
+        "unsubscribed is not brought back by this.",
     ),
     Operation("E-17", "GET", f"{_ALL}/email/{{email}}", _by_email, "Find an address in all lists"),
     Operation("E-13", "GET", _ONE, _one, "Look at a subscriber, by id or address"),

@@ -13,7 +13,7 @@ from typing import Any
 from config.channels import Channels
 from config.credits import Credits
 from control_api.app import DIALECTS
-from control_api.dialects.base import Dialect
+from control_api.dialects.base import Dialect, Operation
 from tests.control_api.conftest import EMAIL, Api
 from tests.seeds.services import Service
 
@@ -118,6 +118,25 @@ BODIES: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
 """Dialect -> its calls with a body, "METHOD path", and the body."""
 
 
+SPELLED: dict[str, dict[str, str]] = {
+    "/templates/{id}": {"id": "template"},
+    "/contacts/{id}": {"id": "contact"},
+    "/domains/{id}": {"id": "domain"},
+    "/webhooks/{id}": {"id": "webhook"},
+    "/emails/{id}": {"id": "sent"},
+    "/audiences/{id}": {"id": "audience"},
+    "/lists/{uid}": {"uid": "list"},
+    "/lists/{list_uid}": {"list_uid": "list"},
+    "/subscribers/{id}": {"id": "subscriber"},
+    "/campaigns/{uid}": {"uid": "campaign"},
+    "/campaigns/{id}": {"id": "job"},
+    "/automations/{uid}": {"uid": "automation"},
+    "/send/{jobId}": {"jobId": "job"},
+    "/tracking/{jobId}": {"jobId": "job"},
+}
+"""What a parameter after these words names in `Place.ids`."""
+
+
 @dataclass(frozen=True)
 class Place:
     """All services of one application, and what is there.
@@ -211,6 +230,15 @@ class Place:
                 return [self.filled(one) for one in value]
             case _:
                 return value
+
+
+def address(operation: Operation) -> str:
+    """Return the path with the names that ids have in `Place`."""
+    path = operation.path
+    for words, names in SPELLED.items():
+        for name, known in names.items():
+            path = path.replace(words, words.replace(f"{{{name}}}", f"{{{known}}}"))
+    return path.replace("{email}", "bee@example.net")
 
 
 def keys(key: str) -> dict[str, str]:

@@ -9,40 +9,14 @@ import pytest
 from control_api.app import DIALECTS
 from control_api.dialects.base import Dialect, Operation
 from tests.control_api.conftest import Api
-from tests.seeds.requests import BODIES, Place, keys, told_in_its_form
+from tests.seeds.requests import BODIES, SPELLED, Place, address, keys, told_in_its_form
 
-SPELLED: dict[str, dict[str, str]] = {
-    "/templates/{id}": {"id": "template"},
-    "/contacts/{id}": {"id": "contact"},
-    "/domains/{id}": {"id": "domain"},
-    "/webhooks/{id}": {"id": "webhook"},
-    "/emails/{id}": {"id": "sent"},
-    "/audiences/{id}": {"id": "audience"},
-    "/lists/{uid}": {"uid": "list"},
-    "/lists/{list_uid}": {"list_uid": "list"},
-    "/subscribers/{id}": {"id": "subscriber"},
-    "/campaigns/{uid}": {"uid": "campaign"},
-    "/campaigns/{id}": {"id": "job"},
-    "/automations/{uid}": {"uid": "automation"},
-    "/send/{jobId}": {"jobId": "job"},
-    "/tracking/{jobId}": {"jobId": "job"},
-}
-"""What a parameter after these words names in `Place.ids`."""
 CALLS = [
     (dialect, one)
     for dialect in DIALECTS
     for one in dialect.operations
     if any(words in one.path for words in SPELLED)
 ]
-
-
-def address(operation: Operation) -> str:
-    """Return the path with the names that ids have in `Place`."""
-    path = operation.path
-    for words, names in SPELLED.items():
-        for name, known in names.items():
-            path = path.replace(words, words.replace(f"{{{name}}}", f"{{{known}}}"))
-    return path.replace("{email}", "bee@example.net")
 
 
 def body_for(dialect: Dialect, operation: Operation) -> Any:
