@@ -20,11 +20,12 @@ from tests.control_api.conftest import Api
 from tests.seeds.requests import BODIES, Place, address, by_name, told_in_its_form
 
 WORDS = """
-    from to cc bcc subject html text body tags replyTo scheduledAt emails content name email listId
-    attachments list_uid from_email from_name url events appId emailAddress status data page
-    pageSize per_page limit type htmlContent recipients trackOpens trackClicks contacts domain EMAIL headers
-    FIRST_NAME tag subscribers mode mapping contact label message_id description password template
-    country line1 city postal_code metadata id open click search q audience_id track_open fields
+    from to cc bcc subject html text body tags replyTo scheduledAt emails content name email
+    listId attachments list_uid from_email from_name url events appId emailAddress status data
+    page pageSize per_page limit type htmlContent recipients trackOpens trackClicks contacts
+    domain EMAIL headers FIRST_NAME tag subscribers mode mapping contact label message_id
+    description password template country line1 city postal_code metadata id open click search q
+    audience_id track_open fields
 """.split()  # noqa: SIM905 - a wall of quotes says less
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     ("", "a@b.example", "\r\nBcc: x@y.example", "\x00", "{{ x }}{% if %}", "2026-02-30", "1" * 30)
