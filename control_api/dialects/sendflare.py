@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from config.compat import Compat
 from control_api.dialects.base import (
+    Answer,
     Ask,
     Asked,
     Dialect,
@@ -138,9 +139,20 @@ def save_contact(asked: Asked) -> Steps:
     except ApiError as refused:
         if refused.problem.status != 404:
             raise
-        yield Ask("POST", "/v1/audiences", body={"name": app, "reference": app})
+        yield from _make(app)
         yield join
     return _success(asked)
+
+
+def _make(app: str) -> Generator[Ask, Answer, None]:
+    """Make an app's audience; that somebody else did in the meantime is as good."""
+    body: JsonValue = {"name": app, "reference": app}
+    renamed = {"name": "appId", "reference": "appId"}
+    try:
+        yield Ask("POST", "/v1/audiences", body=body, renamed=renamed)
+    except ApiError as refused:
+        if refused.problem.code != "already_exists":
+            raise
 
 
 def _status(value: JsonValue) -> str:

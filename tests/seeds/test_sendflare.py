@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -176,12 +177,21 @@ async def test_without_a_status_a_contact_is_confirmed(flare: Service) -> None:
     assert [one["status"] for one in (await contacts(flare))["list"]] == ["Confirmed"]
 
 
+@row("D-03")
+async def test_the_first_contacts_of_an_app_may_come_all_at_once(flare: Service) -> None:
+    wishes = [CONTACT | {"emailAddress": f"bee{number}@example.net"} for number in range(8)]
+    await asyncio.gather(*(flare.ok("POST", "/v1/contact", wish) for wish in wishes))
+    assert (await contacts(flare))["total"] == 8
+
+
 @row("D-03", "D-08")
 @pytest.mark.parametrize(
     "change",
     [
         {"appId": ""},
         {"appId": 7},
+        {"appId": "x" * 1000},
+        {"appId": "a/b"},
         {"emailAddress": "nobody"},
         {"status": "confirmed"},
         {"data": "x"},
@@ -192,6 +202,7 @@ async def test_what_cannot_be_saved(flare: Service, change: dict[str, Any]) -> N
     reply = await flare.call("POST", "/v1/contact", CONTACT | change)
     assert reply.status == 422
     assert_shape(reply.json, {"code": 42201, "success": False, "message": str})
+    assert reply.json["message"].startswith(next(iter(change)))
 
 
 @row("D-08")
