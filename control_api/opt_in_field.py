@@ -5,11 +5,13 @@ Not here: the mail that asks them (confirmation_sender.py).
 
 from __future__ import annotations
 
+from control_api.auth import forbidden
 from control_api.confirmation_sender import OURS, URL
 from control_api.errors import FieldError, Problem, invalid
 from control_api.fields import Fields
 from control_api.personal_mail import published_source
 from control_api.routes import Call
+from mta.core.access import may_send_from
 from mta.core.address import parse_address
 from storage.audiences import Identity, OptIn
 from storage.database import Connection
@@ -39,6 +41,8 @@ def opt_in_error(
         message = "Double opt-in needs a sender; set from_email."
         return invalid([FieldError("from_email", "required", message)])
     domain = parse_address(identity.from_email).domain
+    if denial := may_send_from(call.key.access.domains, domain):
+        return forbidden(denial)
     if not call.services.tracker.base_url(call.tenant_id, domain):
         message = "This server has no host for links: its operator must set api.public_url."
         return invalid([FieldError("double_opt_in", "not_configured", message)])

@@ -303,3 +303,21 @@ class TestAskingOnceMore:
         other = opting.api.client_with(opting.api.new_key(2))
         assert (await self.again(opting, client=other)).status == 404
         assert (await self.again(opting, BEE)).status == 404
+
+
+async def test_a_key_has_nobody_asked_from_a_domain_that_it_may_not_send_from(
+    reachable: Api,
+) -> None:
+    bound = reachable.client_with(
+        reachable.new_key(access=Access(scopes=("contacts:write",), domains=("other.test",)))
+    )
+    body = SENDER | {"double_opt_in": True}
+    refused = await bound.post(AUDIENCES, body)
+    assert (refused.status, refused.json["code"]) == (403, "forbidden")
+    assert refused.json["detail"] == "This API key may not send from sender.test."
+    made = await ok(reachable.client.post(AUDIENCES, SENDER))
+    change = b'{"double_opt_in": true}'
+    refused = await bound.request("PATCH", f"{AUDIENCES}/{made['id']}", body=change)
+    assert refused.status == 403
+    own = body | {"name": "Own", "from_email": "shop@other.test"}
+    assert (await ok(bound.post(AUDIENCES, own)))["double_opt_in"] is True
