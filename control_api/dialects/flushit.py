@@ -27,9 +27,9 @@ from control_api.dialects.base import (
 from control_api.dialects.flushit_shapes import (
     UNCOUNTED,
     deleted,
+    fields_of,
     numbered,
     page_of,
-    picked,
 )
 from control_api.dialects.whole_lists import all_of
 from control_api.errors import ApiError, FieldError, invalid
@@ -69,13 +69,13 @@ def _balance(_: Asked) -> Steps:
     credit = (yield Ask("GET", "/v1/credits")).value
     if not credit["enabled"]:
         return Reply({"balance": UNCOUNTED, "reserved": 0, "available": UNCOUNTED})
-    return Reply(picked(credit, "balance", "reserved", "available"))
+    return Reply(fields_of(credit, "balance", "reserved", "available"))
 
 
 def _transactions(asked: Asked) -> Steps:
     found = (yield Ask("GET", "/v1/credits/transactions", query=numbered(asked.query))).value
     shown = [
-        picked(one, "id", "type", "amount", "description", createdAt="created_at")
+        fields_of(one, "id", "type", "amount", "description", createdAt="created_at")
         for one in found["data"]
     ]
     return Reply({"transactions": shown, "total": found["total"], "page": page_of(asked.query)})
@@ -85,7 +85,7 @@ def _contacts(asked: Asked) -> Steps:
     text = asked.query.get("search") or asked.query.get("q", "")
     query = {**numbered(asked.query), "q": text, "tag": asked.query.get("tag", "")}
     found = (yield Ask("GET", "/v1/contacts", query=query)).value
-    shown = [picked(one, "id", "email", "tags", createdAt="created_at") for one in found["data"]]
+    shown = [fields_of(one, "id", "email", "tags", createdAt="created_at") for one in found["data"]]
     return Reply({"contacts": shown, "total": found["total"], "page": page_of(asked.query)})
 
 
@@ -114,7 +114,7 @@ def _person(value: JsonValue) -> JsonValue:
 def _domains(_: Asked) -> Steps:
     found = yield from all_of("/v1/domains")
     shown = [
-        picked(
+        fields_of(
             one,
             "id",
             "verified",
@@ -130,14 +130,14 @@ def _domains(_: Asked) -> Steps:
 def _add_domain(asked: Asked) -> Steps:
     body = {"name": asked.fields.get("domain")}
     made = (yield Ask("POST", "/v1/domains", body=body, renamed={"name": "domain"})).value
-    records = [picked(one, "type", "value", host="name") for one in made["records"]]
-    shown = picked(made, "id", "verified", domain="name", createdAt="created_at")
+    records = [fields_of(one, "type", "value", host="name") for one in made["records"]]
+    shown = fields_of(made, "id", "verified", domain="name", createdAt="created_at")
     return Reply({"domain": {**shown, "dnsRecords": records}})
 
 
 def _verify_domain(asked: Asked) -> Steps:
     found = (yield Ask("POST", "/v1/domains/{id}/verify", asked.path)).value
-    return Reply(picked(found, "verified", dkimConfigured="dkim_configured"))
+    return Reply(fields_of(found, "verified", dkimConfigured="dkim_configured"))
 
 
 def render_error(refused: Refused) -> Reply:

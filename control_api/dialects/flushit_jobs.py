@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from control_api.dialects.base import Ask, Asked, Operation, Reply, Steps
-from control_api.dialects.flushit_shapes import picked
+from control_api.dialects.flushit_shapes import fields_of
 from control_api.dialects.reading import options, required
 from control_api.dialects.whole_lists import all_of
 from control_api.errors import ApiError, FieldError, invalid
@@ -118,15 +118,15 @@ def _tracking(asked: Asked) -> Steps:
     stats = (yield Ask("GET", "/v1/campaigns/{id}/stats", params)).value
     people = yield from all_of("/v1/campaigns/{id}/recipients", params)
     shown = [
-        picked(one, "email", "status", openedAt="opened_at", clickedAt="clicked_at")
+        fields_of(one, "email", "status", openedAt="opened_at", clickedAt="clicked_at")
         for one in people
     ]
     return Reply(
         {
             "jobId": asked.path["jobId"],
             "tracking": {
-                "opens": picked(stats["opens"], "total", "unique", "rate"),
-                "clicks": picked(stats["clicks"], "total", "unique", "rate"),
+                "opens": fields_of(stats["opens"], "total", "unique", "rate"),
+                "clicks": fields_of(stats["clicks"], "total", "unique", "rate"),
                 "recipients": shown,
             },
         }

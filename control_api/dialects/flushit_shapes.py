@@ -11,7 +11,7 @@ UNCOUNTED = 1_000_000_000
 """Credits of a tenant while nobody counts them: clients compare them with what a job costs."""
 
 
-def picked(value: Mapping[str, Any], *same: str, **renamed: str) -> dict[str, Any]:
+def fields_of(value: Mapping[str, Any], *same: str, **renamed: str) -> dict[str, Any]:
     """Return fields of a native object: some by the same name, some (new="old") by another."""
     return {name: value[name] for name in same} | {
         name: value[native] for name, native in renamed.items()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from control_api.dialects.base import Ask, Asked, Operation, Reply, Steps
-from control_api.dialects.flushit_shapes import deleted, picked
+from control_api.dialects.flushit_shapes import deleted, fields_of
 from control_api.dialects.handlebars import HandlebarsError, to_liquid
 from control_api.dialects.whole_lists import all_of
 from control_api.errors import ApiError, FieldError, invalid
@@ -62,7 +62,7 @@ def _told(name: str, value: JsonValue) -> JsonValue:
 
 
 def _shown(one: Any) -> dict[str, Any]:
-    return picked(one, "id", "name", "subject", createdAt="created_at") | {
+    return fields_of(one, "id", "name", "subject", createdAt="created_at") | {
         "type": one["kind"] if one["kind"] in TYPES else DEFAULT
     }
 

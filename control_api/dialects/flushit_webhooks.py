@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from control_api.dialects.base import Ask, Asked, Operation, Reply, Steps
-from control_api.dialects.flushit_shapes import deleted, picked
+from control_api.dialects.flushit_shapes import deleted, fields_of
 from control_api.dialects.reading import native_events
 from control_api.event_types import KINDS_OF
 from control_api.routes import timestamp
@@ -56,7 +56,7 @@ def _create(asked: Asked) -> Steps:
 
 
 def _shown(one: Any) -> dict[str, Any]:
-    return picked(one, "id", "url", createdAt="created_at") | {
+    return fields_of(one, "id", "url", createdAt="created_at") | {
         "events": [told_name(name) for name in one["events"]],
         "active": one["status"] == "enabled",
     }
