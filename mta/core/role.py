@@ -9,7 +9,7 @@ import enum
 
 from mta.core.access import ADMIN, AREAS, FULL, Access
 
-_KEPT_FROM_MEMBERS = ("keys", "users", "billing")
+_ONLY_SEEN_BY_MEMBERS = ("keys", "users", "billing")
 
 
 class Role(enum.Enum):
@@ -20,7 +20,7 @@ class Role(enum.Enum):
     OWNER = "owner"
     """Everything of the tenant."""
     MEMBER = "member"
-    """Everything of the tenant but its keys, users and credits."""
+    """Everything of the tenant, but looks only at its keys, users and credits."""
     VIEWER = "viewer"
     """Looks, and changes nothing."""
 
@@ -33,8 +33,8 @@ class Role(enum.Enum):
             case Role.OWNER:
                 return (FULL,)
             case Role.MEMBER:
-                every = (f"{area}:*" for area in AREAS if area not in _KEPT_FROM_MEMBERS)
-                return (*every, "billing:read")
+                seen = tuple(f"{area}:read" for area in _ONLY_SEEN_BY_MEMBERS)
+                return (*(f"{area}:*" for area in AREAS if f"{area}:read" not in seen), *seen)
             case Role.VIEWER:
                 return tuple(f"{area}:read" for area, verbs in AREAS.items() if "read" in verbs)
 
