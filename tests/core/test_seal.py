@@ -52,3 +52,11 @@ def test_what_would_be_weak_is_refused(secret: bytes, purpose: bytes, size: int)
 def test_an_empty_seal_never_counts() -> None:
     with pytest.raises(ValueError):
         is_sealed([NEW], b"link", b"payload", b"")
+
+
+@pytest.mark.parametrize("size", [16, 63, 64, 65, 200])
+def test_it_is_hmac_sha256(size: int) -> None:
+    secret = bytes(range(size))
+    expected = hmac.digest(secret, b"open\0payload", "sha256")
+    assert seal(secret, b"open", b"payload", 32) == expected
+    assert seal(secret, b"open", b"payload", 16) == expected[:16]
