@@ -20,7 +20,7 @@ from functools import partial
 from mta.core.address import Address, AddressError, parse_address
 from mta.core.canonical import body_hash
 from mta.core.delivery_report import RecipientReport, Report, compose_report
-from mta.core.delivery_status import Action
+from mta.core.dsn import Action
 from mta.core.envelope import Envelope, Recipient
 from mta.core.header import HeaderBlock, HeaderError, facts, split_header
 from mta.core.header_writer import ComposeError

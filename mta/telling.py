@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from mta.core.delivery_status import Action, wants
+from mta.core.delivery_status import wants
 from mta.core.disposition import (
     Bounced,
     Deferred,
@@ -19,6 +19,7 @@ from mta.core.disposition import (
     Expired,
     Quarantined,
 )
+from mta.core.dsn import Action
 from mta.core.submission import Door
 from storage.queue import QueuedEntry, QueuedMessage
 

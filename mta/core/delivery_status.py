@@ -6,7 +6,6 @@ Follows RFC 3461 4 to 6, RFC 3464 2, and RFC 6533 3 for addresses in UTF-8: all 
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ipaddress import ip_address
 from typing import assert_never
 
 from mta.core.address import Address
+from mta.core.dsn import Action
 from mta.core.envelope import Recipient
 from mta.core.header import rfc5322_date
 from mta.core.header_writer import MAX_PIECE, FieldText, header_block, plain
@@ -33,18 +33,6 @@ _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9-]++")
 _PRINTABLE = re.compile(r"[ -~]*")
 _NOT_PRINTABLE = re.compile(r"[^ -~]")
 _NOT_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
-
-
-class Action(enum.Enum):
-    """What became of the mail for one recipient (RFC 3464 2.3.3)."""
-
-    FAILED = "failed"
-    DELAYED = "delayed"
-    DELIVERED = "delivered"
-    RELAYED = "relayed"
-    """Handed to a server that does not report what becomes of it."""
-    EXPANDED = "expanded"
-    """Handed on to the members of a list."""
 
 
 @dataclass(frozen=True, slots=True)

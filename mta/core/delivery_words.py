@@ -10,7 +10,8 @@ import textwrap
 from datetime import UTC, datetime
 from typing import assert_never
 
-from mta.core.delivery_status import Action, RecipientReport, Report
+from mta.core.delivery_status import RecipientReport, Report
+from mta.core.dsn import Action
 
 _ADVICE = {
     "1.1": "No such mailbox exists there. Check the address for typing errors.",

@@ -36,7 +36,9 @@ class Action(enum.Enum):
     DELAYED = "delayed"
     DELIVERED = "delivered"
     RELAYED = "relayed"
+    """Handed to a server that does not report what becomes of it."""
     EXPANDED = "expanded"
+    """Handed on to the members of a list."""
 
 
 @dataclass(frozen=True, slots=True)
