@@ -13,7 +13,7 @@ from datetime import datetime
 
 from mta.core import ids
 from mta.core.bounce import BounceClass
-from mta.core.delivery_status import Action
+from mta.core.dsn import Action
 from mta.core.suppression import SuppressionPolicy
 from storage import correlation, delivery_reports, events, feedback
 from storage.database import Connection

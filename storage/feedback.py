@@ -19,7 +19,8 @@ from datetime import datetime, timedelta
 
 from mta.core import ids
 from mta.core.bounce import BounceClass
-from mta.core.delivery_status import Action, wants
+from mta.core.delivery_status import wants
+from mta.core.dsn import Action
 from mta.core.event import EventKind, JsonValue
 from mta.core.findings import Failure
 from mta.core.submission import Door

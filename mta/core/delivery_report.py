@@ -17,7 +17,6 @@ from collections.abc import Iterator
 
 from mta.core.address import Address
 from mta.core.delivery_status import (
-    Action,
     RecipientReport,
     Report,
     action_on_acceptance,
@@ -25,6 +24,7 @@ from mta.core.delivery_status import (
     is_report_due,
 )
 from mta.core.delivery_words import explain, subject
+from mta.core.dsn import Action
 from mta.core.header import rfc5322_date
 from mta.core.header_writer import FieldText, Mailbox, header_block, mailboxes, plain
 from mta.core.mime_parts import Part, multipart, text_part

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from mta.core.address import parse_address
 from mta.core.delivery_status import (
-    Action,
     RecipientReport,
     Report,
     action_on_acceptance,
     delivery_status,
     is_report_due,
 )
+from mta.core.dsn import Action
 from mta.core.envelope import Recipient
 from mta.core.header import HeaderBlock
 from mta.core.reply import Reply

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mta.core.address import parse_address
 from mta.core.delivery_status import RecipientReport, Report
-from mta.core.dsn import Action
 from mta.core.delivery_words import explain, subject
+from mta.core.dsn import Action
 from mta.core.envelope import Recipient
 from mta.core.reply import Reply
 
