@@ -38,6 +38,12 @@ from mta.core.phrases import normal_form
         ("550 5.1.1 user over quota", "mailbox_full"),
         ("450 4.2.1 The user is receiving mail too quickly - gsmtp", "rate_limit"),
         ("421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred", "rate_limit"),
+        (
+            "421-4.7.27 rate limited because SPF 421 4.7.27 authentication didn't pass - gsmtp",
+            "auth",
+        ),
+        ("421 4.7.29 rate limited: this wasn't sent over a TLS connection - gsmtp", "tls"),
+        ("421 4.7.23 rate limited: the IP doesn't have a PTR record - gsmtp", "ip_reputation"),
         ("452 4.5.3 Too many recipients", "rate_limit"),
         ("450 4.2.0 Greylisted, see http://postgrey.example/", "greylist"),
         (
