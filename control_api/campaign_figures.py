@@ -21,6 +21,7 @@ from mta.core.campaign import Counts
 from mta.core.event import EventKind
 from mta.core.ids import number_of
 from mta.core.suppression_csv import csv_line
+from mta.core.tracking_agents import Machine
 from storage import campaign_counts, campaign_people, stats
 from storage.campaign_counts import Reading
 from storage.campaign_people import RecipientRecord
@@ -192,7 +193,7 @@ def _log_json(event: JournalEntry) -> dict[str, object]:
         "email": event.recipient,
         "email_id": event.email_id,
         "url": event.data.get("url"),
-        "is_machine": "machine" in event.data,
+        "is_machine": not Machine(event.data.get("machine", "")).is_person,
         "details": event.data,
     }
 

@@ -233,7 +233,7 @@ _LOG_ENTRY = resource(
         "email": text(),
         "email_id": identifier("em"),
         "url": or_null(text("The link that was followed.")),
-        "is_machine": flag("Whether a program did it."),
+        "is_machine": flag("Whether a program did it, and nobody looked."),
         "details": free_form("What else the event tells."),
     },
 )

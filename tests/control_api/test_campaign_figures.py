@@ -161,6 +161,20 @@ class TestLogs:
         opened = await desk.ok("GET", f"{path}/logs/open")
         assert len(opened["data"]) == 1
 
+    @pytest.mark.parametrize(
+        ("agent", "is_machine"),
+        [(BROWSER, False), (PREFETCHER, True), ("x GoogleImageProxy", False), ("curl/8", True)],
+    )
+    async def test_machines_are_those_that_stats_count_as_such(
+        self, desk: Campaigning, agent: str, is_machine: bool
+    ) -> None:
+        path = await delivered(desk)
+        await read(desk, 1, agent=agent)
+        [told] = (await desk.ok("GET", f"{path}/logs/open"))["data"]
+        assert told["is_machine"] is is_machine
+        opens = (await desk.ok("GET", f"{path}/stats"))["opens"]
+        assert (opens["total"], opens["machine"]) == (not is_machine, is_machine)
+
     async def test_bounces_are_told(self, desk: Campaigning) -> None:
         path = await desk.sent(recipients=PEOPLE)
         await desk.advance()
