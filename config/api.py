@@ -53,3 +53,8 @@ class Api:
     sandbox_domain: Annotated[str, units.domain] = sandbox.DEFAULT_DOMAIN
     limits: ApiLimits = ApiLimits()
     login: Login = Login()
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach it, as far as that is configured; "" when it does not listen."""
+        return self.public_url or (f"http://{self.listen}" if self.listen else "")

@@ -26,6 +26,7 @@ from mta.core.api_key import (
     format_session,
     is_login_token,
     key_hash,
+    login_url,
 )
 from storage import user_tokens, users
 from storage.database import Connection
@@ -34,7 +35,6 @@ from storage.users import Credentials, User
 
 MAX_BODY = 16_384
 """Bytes of a body that are read of somebody who has shown nothing yet."""
-PAGE = "/login/"
 
 _OFF = Problem(
     403,
@@ -132,7 +132,11 @@ async def create_login_token(call: Call) -> Response:
     if not await services.database.write(act):
         raise ApiError(_unknown_user())
     audit.changed(call, "given a login link", user.id)
-    answer = {"object": "login_token", "token": token, "url": f"{_base(call)}{PAGE}{token}"}
+    answer = {
+        "object": "login_token",
+        "token": token,
+        "url": login_url(services.settings.api.base_url, token),
+    }
     return _private({**answer, "expires_at": timestamp(expires_at), "user": as_json(user)})
 
 
@@ -237,12 +241,6 @@ def _address(text: str) -> Address | None:
         return parse_address(text)
     except AddressError:
         return None  # nobody has it, which takes as long to find out as a wrong password
-
-
-def _base(call: Call) -> str:
-    """Return where the API is, as far as mta.toml tells."""
-    settings = call.services.settings.api
-    return settings.public_url or (f"http://{settings.listen}" if settings.listen else "")
 
 
 def _private(value: object) -> Response:

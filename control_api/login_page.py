@@ -10,9 +10,10 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from control_api.errors import ApiError
-from control_api.login import PAGE, exchange, require_enabled
+from control_api.login import exchange, require_enabled
 from control_api.pages import button, lost, page
 from control_api.routes import Call, Route
+from mta.core.api_key import LOGIN_PAGE
 
 
 async def show_page(call: Call) -> Response:
@@ -42,6 +43,6 @@ async def act(call: Call) -> Response:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", f"{PAGE}{{token}}", show_page, "", "Ask whether to log in"),
-    Route("POST", f"{PAGE}{{token}}", act, "", "Log in with a one-time link"),
+    Route("GET", f"{LOGIN_PAGE}{{token}}", show_page, "", "Ask whether to log in"),
+    Route("POST", f"{LOGIN_PAGE}{{token}}", act, "", "Log in with a one-time link"),
 )

@@ -16,9 +16,11 @@ from mta.cli.output import Styled, clock, print_json, print_line, print_table, s
 from mta.cli.store import change, read
 from mta.core import password
 from mta.core.address import Address, parse_address
+from mta.core.api_key import ENTROPY_SIZE, format_login_token, key_hash, login_url
 from mta.core.role import ROLES, Role
-from storage import tenants, users
+from storage import tenants, user_tokens, users
 from storage.database import Connection
+from storage.user_tokens import Purpose
 from storage.users import Profile, User
 
 MAX_LISTED = 100_000
@@ -26,7 +28,7 @@ MAX_LISTED = 100_000
 
 @click.group()
 def command() -> None:
-    """Add, list and remove users, and set their passwords.
+    """Add, list and remove users, set their passwords and roles, make login links.
 
     A user gets a token for the password at POST /v1/login, where [api.login] is enabled.
     """
@@ -117,6 +119,47 @@ def password_(environment: Environment, email: str) -> None:
     hashed = _hashed(_ask(parse_address(user.email)))
     change(environment, lambda connection: users.set_password(connection, user.id, hashed))
     print_line(Styled("changed", "good"), user.id, user.email)
+
+
+@command.command()
+@click.argument("email", metavar="ADDRESS")
+@click.argument("name", metavar="ROLE", type=click.Choice(list(ROLES)))
+@click.pass_obj
+def role(environment: Environment, email: str, name: str) -> None:
+    """Give a user another role; it counts at once."""
+    user = _user(environment, email)
+    profile = Profile(ROLES[name], user.first_name, user.last_name, user.image_url)
+    change(environment, lambda connection: users.change(connection, user.id, profile))
+    print_line(Styled("changed", "good"), user.id, user.email, name)
+
+
+@command.command()
+@click.argument("email", metavar="ADDRESS")
+@json_option
+@click.pass_obj
+def link(environment: Environment, email: str, is_json: bool) -> None:
+    """Make a one-time link that logs a user in: for a first login, or a forgotten password."""
+    settings = environment.settings.api
+    if not settings.login.enabled:
+        raise Failure("logging in is switched off: set api.login.enabled in mta.toml")
+    user, now = _user(environment, email), environment.now()
+    token = format_login_token(secrets.token_bytes(ENTROPY_SIZE))
+    until = now + settings.login.link
+
+    def act(connection: Connection) -> bool:
+        credentials = users.credentials_of(connection, user.id)
+        hashed, purpose = key_hash(token), Purpose.LINK
+        return credentials is not None and user_tokens.issue(
+            connection, credentials, purpose, hashed, now=now, expires_at=until
+        )
+
+    if not change(environment, act):
+        raise Failure(f"{email}: the user has just been removed")
+    url = login_url(settings.base_url, token)
+    if is_json:
+        print_json({"token": token, "url": url, "expires_at": stamp(until)})
+        return
+    print_line(url)
 
 
 @command.command()

@@ -12,6 +12,8 @@ import hashlib
 import re
 import zlib
 
+LOGIN_PAGE = "/login/"
+"""Path of one-time links, in front of the token."""
 ENTROPY_SIZE = 24
 """Bytes of randomness that a key takes."""
 
@@ -38,6 +40,11 @@ def format_session(entropy: bytes) -> str:
 def format_login_token(entropy: bytes) -> str:
     """Return the token of a one-time link; arguments and errors as format_key."""
     return _format(_ONCE, entropy)
+
+
+def login_url(base_url: str, token: str) -> str:
+    """Return where the one-time link with this token leads; base_url: of the API."""
+    return f"{base_url}{LOGIN_PAGE}{token}"
 
 
 def _format(prefix: str, entropy: bytes) -> str:
