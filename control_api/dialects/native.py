@@ -19,6 +19,7 @@ from control_api.dialects.base import Answer, Ask, Upload
 from control_api.errors import ApiError, FieldError, Problem, invalid, problem_of
 from control_api.idempotency import REPLAYED
 from control_api.routes import Call, Route, Services
+from control_api.undeclared import require_declared
 from mta.core.json_text import encode
 from storage.errors import StorageError
 from storage.tenants import KeyRecord
@@ -55,6 +56,7 @@ class Native:
         body, media = await aside(self.outer, lambda: _body(ask.body))
         call = Call(self._request(ask, body, media), self.services, self.caller)
         try:
+            await require_declared(call.request, route.spec)
             response = await route.handler(call)
         except (ApiError, HTTPException, StorageError) as error:
             return _renamed(problem_of(error), ask.renamed)

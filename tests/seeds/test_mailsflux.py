@@ -49,6 +49,14 @@ async def test_list_with_filters_and_pages(flux: Service) -> None:
     assert [one["to"] for one in rest["data"]] == [["ant@example.net"]]
 
 
+@row("M-03", "M-28")
+async def test_a_filter_that_there_is_not_is_no_list_of_everything(flux: Service) -> None:
+    reply = await flux.call("GET", "/v1/emails?state=delivered")
+    assert reply.status == 422
+    assert_shape(reply.json, {"error": {"code": "validation_error", "status": 422}})
+    assert "state" in reply.json["error"]["message"]
+
+
 @row("M-04")
 async def test_a_thousand_in_one_request_and_not_one_more(flux: Service) -> None:
     emails = [EMAIL | {"to": f"bee{number}@example.net"} for number in range(1001)]
