@@ -227,7 +227,7 @@ def list_(  # noqa: PLR0913 - the parameters of every list
 ) -> list[ContactRecord]:
     """Return contacts, newest first.
 
-    An index gives the page; with `text` one after the other is looked at until the page is full.
+    An index gives the page; with `text` one after the other in it is looked at until that is full.
 
     Args:
         connection: any.
@@ -286,7 +286,7 @@ def _source(tenant_id: int, filters: ContactFilter) -> tuple[str, str, str, list
         values.append(filters.audience_row)
     if filters.text:
         escaped = filters.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        where.append("c.email LIKE ? ESCAPE '\\'")
+        where.append("c.key LIKE ? ESCAPE '\\'")
         values.append(f"%{escaped}%")
     return joins, column, " AND ".join(where), values
 

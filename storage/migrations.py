@@ -70,6 +70,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "queue_changes": schema_queue_changes.QUEUE_CHANGES,
     "figures": schema_figures.FIGURES,
     "campaigns_forgetting": schema_campaigns.FORGETTING,
+    "contacts_search": schema_contacts.SEARCH,
 }
 """Name -> statements, in the order they are applied."""
 

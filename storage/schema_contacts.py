@@ -111,3 +111,9 @@ TEMPLATE_KINDS: tuple[str, ...] = (
     """,
 )
 """The migration of what templates are called besides their names."""
+
+SEARCH: tuple[str, ...] = (
+    "DROP INDEX contacts_by_tenant",
+    "CREATE INDEX contacts_by_tenant ON contacts (tenant_id, id, key)",
+)
+"""The migration by which an index tells whose address contains a text, in the order of pages."""

@@ -269,3 +269,25 @@ def test_nothing_looks_at_all_rows(connection: Connection) -> None:
     assert not [one for one in plans if one in {f"SCAN {name}" for name in tables}], plans
     assert not [one for one in plans if "contacts_by_tenant" in one], plans
     assert len(seen) > 7
+
+
+def test_addresses_are_searched_in_the_index_of_pages(connection: Connection) -> None:
+    """A search that finds few looks at every contact: it must not read them all from the table."""
+    for word in ("ant", "bee"):
+        put(connection, word)
+    seen: list[str] = []
+    connection.set_trace_callback(seen.append)
+    found = contacts.list_(connection, 1, ContactFilter(text="BEE"), limit=9)
+    assert contacts.count(connection, 1, ContactFilter(text="BEE")) == 1
+    connection.set_trace_callback(None)
+    assert [one.email for one in found] == ["bee@example.net"]
+    plans = [
+        step[3]
+        for sql in seen
+        if not sql.startswith("--")
+        for step in connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+    ]
+    assert [one.rpartition("INDEX ")[2] for one in plans if "SEARCH c " in one] == [
+        "contacts_by_tenant (tenant_id=?)",
+        "contacts_by_tenant (tenant_id=?)",
+    ]
