@@ -46,6 +46,9 @@ Of the fields that a document does not have, those that would make another mail 
 (`attachments`, `cc`, `headers`, `templateId`, ...) go to the native API, which takes them or
 refuses them by name; others are passed over.
 
+Two addresses are the same when their local parts are, letter by letter: `Ant@` is not `ant@`, where
+services often take them for one.
+
 Errors of all kinds come in the form of the service: unknown paths, wrong methods, missing keys,
 bodies that are too large, too many requests. Limits of a service hold besides those of
 `[api.limits]` and are set in `[compat.limits]`; clients in exempt networks, by default on this
