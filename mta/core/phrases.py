@@ -258,11 +258,11 @@ class PhraseIndex:
         """Return the numbers of all whose phrases the normal form holds."""
         words = form.split()
         found = self._tree.owners(words)
-        keys = {_ANY, _ANY if form.isascii() else _FOREIGN, *words}
-        near = [self._filed[word] for word in self._filed.keys() & keys]
+        keys = {_ANY, *words} if form.isascii() else {_ANY, _FOREIGN, *words}
+        near = [self._filed[key] for key in keys if key in self._filed]
         if self._begun:
             begins = {word[:_BEGIN] for word in words}
-            near += [self._begun[begin] for begin in self._begun.keys() & begins]
+            near += [self._begun[begin] for begin in begins if begin in self._begun]
         for phrases in near:
             for owner, phrase in phrases:
                 if phrase.pieces[0] in form and phrase.is_in(form):

@@ -77,12 +77,13 @@ class WordTree:
     def owners(self, words: Sequence[str]) -> set[int]:
         """Return the owners of all phrases that the words hold."""
         found: set[int] = set()
-        firsts, roots = self._choices.words, self._root.words
-        chosen = [
-            self._chosen(words, place) if word in firsts else () for place, word in enumerate(words)
-        ]
         root, end = self._root, len(words)
-        ways = [(root, at) for at, word in enumerate(words) if chosen[at] or word in roots]
+        chosen = self._all_chosen(words) if self._lists else ()
+        ways = [
+            (root, at)
+            for at, word in enumerate(words)
+            if word in root.words or (chosen and chosen[at])
+        ]
         while ways:
             node, place = ways.pop()
             if node.owners:
@@ -111,6 +112,12 @@ class WordTree:
                 for number, behind in chosen[at]:
                     if (following := gap.lists.get(number)) is not None:
                         yield following, behind
+
+    def _all_chosen(self, words: Sequence[str]) -> Sequence[Sequence[tuple[int, int]]]:
+        firsts = self._choices.words
+        return [
+            self._chosen(words, place) if word in firsts else () for place, word in enumerate(words)
+        ]
 
     def _chosen(self, words: Sequence[str], place: int) -> Sequence[tuple[int, int]]:
         """Return the lists of which a choice stands at a place, each with the place behind it."""
