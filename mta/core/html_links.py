@@ -66,7 +66,7 @@ def find_links(html: str) -> Found:
     """Return the links of a document, or of a part of one."""
     links: list[Link] = []
     body_end = len(html)
-    for token, _ in _markup(html):
+    for token, _ in markup(html):
         name = (token["name"] or "").lower()
         if name in _LINKS:
             link = _link(html, token.start("attributes"), token.end("attributes"))
@@ -84,7 +84,7 @@ def has_plain(html: str, spans: Sequence[tuple[int, int]]) -> bool:
     """
     wanted = iter(spans)
     span = next(wanted, None)
-    for token, end in _markup(html):
+    for token, end in markup(html):
         while span is not None and span[1] <= token.start():
             span = next(wanted, None)
         if span is not None and span[0] < end:
@@ -92,7 +92,7 @@ def has_plain(html: str, spans: Sequence[tuple[int, int]]) -> bool:
     return True
 
 
-def _markup(html: str) -> Iterator[tuple[re.Match[str], int]]:
+def markup(html: str) -> Iterator[tuple[re.Match[str], int]]:
     """Yield tags and comments, each with where it ends; a raw text element with all its text."""
     at = 0
     while token := _TOKEN.search(html, at):

@@ -186,7 +186,14 @@ class Compiled:
             raise TemplateError(f"subject: more than {MAX_SUBJECT} characters")
         if html is not None and self._inline_css:
             html = _inline(html)
-        return Rendered(subject, html, text_of(html or "") if text is None else text)
+        return Rendered(subject, html, _text(html or "") if text is None else text)
+
+
+def _text(html: str) -> str:
+    try:
+        return text_of(html)
+    except ValueError as error:
+        raise TemplateError(f"html: {error}") from error
 
 
 def is_much_to_style(html: str) -> bool:
