@@ -1,6 +1,6 @@
 """All that is kept of one person, for whoever asks what that is.
 
-The mail itself is listed by emails.py. Not here: single resources (contacts.py, memberships.py).
+Not here: what mails said (email_content.py), single resources (contacts.py, memberships.py).
 """
 
 from __future__ import annotations
@@ -11,12 +11,19 @@ from control_api.contacts import answer, contact_json, find, member_json
 from control_api.errors import NOT_FOUND, Problem
 from control_api.routes import Call, Route, timestamp
 from control_api.webhook_message import content_of
-from storage import automation_history, contact_events, memberships, suppressions
+from storage import (
+    automation_history,
+    contact_events,
+    memberships,
+    recipient_history,
+    suppressions,
+)
 from storage.automation_history import RunFilter, ShownRun
 from storage.database import Connection
+from storage.recipient_history import SentMail
 
 MAX_TOLD = 1000
-"""Events, and runs of automations, the newest of each."""
+"""Events, mails, and runs of automations, the newest of each."""
 
 
 async def export_contact(call: Call) -> Response:
@@ -31,6 +38,7 @@ async def export_contact(call: Call) -> Response:
         members = memberships.of_contact(connection, found.row)
         told = contact_events.of_contact(connection, found.id, limit=MAX_TOLD)
         wanted = RunFilter(contact_row=found.row)
+        sent = recipient_history.of_address(connection, call.tenant_id, found.email, limit=MAX_TOLD)
         runs = automation_history.list_(connection, call.tenant_id, wanted, limit=MAX_TOLD)
         return {
             "object": "contact_export",
@@ -38,10 +46,21 @@ async def export_contact(call: Call) -> Response:
             "memberships": [member_json(one) for one in members],
             "suppression": suppressed.reason if suppressed else None,
             "events": [{"id": one.id, **content_of(one)} for one in told],
+            "emails": [_mail_json(one) for one in sent],
             "automation_runs": [_run_json(one) for one in runs],
         }
 
     return answer(await call.services.database.read(look))
+
+
+def _mail_json(one: SentMail) -> dict[str, object]:
+    return {
+        "id": one.email_id,
+        "subject": one.subject,
+        "status": one.status,
+        "created_at": timestamp(one.created_at),
+        "events": [{"id": each.id, **content_of(each)} for each in one.readings],
+    }
 
 
 def _run_json(one: ShownRun) -> dict[str, object]:

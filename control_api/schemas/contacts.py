@@ -43,6 +43,17 @@ _MEMBER: Mapping[str, Schema] = {
     "status": one_of(STATUSES, "Of members, `unconfirmed` becomes `subscribed`; others stay."),
     "fields": free_form("Values of the audience's fields, by tag."),
 }
+_TOLD = {"type": text(), "timestamp": time(), "data": free_form("As webhooks have it.")}
+_RUN = given(
+    {
+        "id": identifier("run"),
+        "automation_id": identifier("aut"),
+        "status": text(),
+        "data": free_form("Of the request that set it off."),
+        "created_at": time(),
+    }
+)
+_EVENT = given({"id": identifier("ev"), **_TOLD})
 _IDENTITY: Mapping[str, Schema] = {
     "from_email": text("Sender unless a mail says otherwise."),
     "from_name": text(maxLength=256),
@@ -214,7 +225,7 @@ SPECS: Mapping[str, Spec] = {
     ),
     "GET /v1/contacts/{id}/export": Spec(
         _CONTACTS,
-        "For a person who asks what is kept. The mail itself is under /v1/emails.",
+        "For a person who asks what is kept. What the mails said is under /v1/emails.",
         answer=body(
             resource(
                 "contact_export",
@@ -222,29 +233,20 @@ SPECS: Mapping[str, Spec] = {
                     "contact": ref("Contact"),
                     "memberships": array(ref("Membership")),
                     "suppression": or_null(text("Why the address is suppressed.")),
-                    "events": array(
+                    "events": array(_EVENT, "The newest thousand about the contact, oldest first."),
+                    "emails": array(
                         given(
                             {
-                                "id": identifier("ev"),
-                                "type": text(),
-                                "timestamp": time(),
-                                "data": free_form("As webhooks have it."),
-                            }
-                        ),
-                        "The newest thousand about the contact, oldest first.",
-                    ),
-                    "automation_runs": array(
-                        given(
-                            {
-                                "id": identifier("run"),
-                                "automation_id": identifier("aut"),
-                                "status": text(),
-                                "data": free_form("Of the request that set it off."),
+                                "id": identifier("em"),
+                                "subject": text(),
+                                "status": text("Of the person's copy, such as `delivered`."),
                                 "created_at": time(),
+                                "events": array(_EVENT, "Openings and clicks that are told."),
                             }
                         ),
-                        "The newest thousand, newest first.",
+                        "The newest thousand to the address, newest first.",
                     ),
+                    "automation_runs": array(_RUN, "The newest thousand, newest first."),
                 },
             )
         ),

@@ -152,3 +152,22 @@ async def test_hits_are_kept_apart(tracked: Api) -> None:
         for row in (1, 2)
     ]
     assert [one[row].opens for row, one in enumerate(found, 1)] == [1, 2]
+
+
+async def test_an_export_tells_a_person_what_was_noted(tracked: Api) -> None:
+    image, link = links(await send(tracked, tracking=True))
+    await send(tracked, subject="Second")
+    await tracked.anonymous.get(image, **BROWSER)
+    await tracked.anonymous.get(link, **BROWSER)
+    await tracked.tracker.flush()
+    [address] = EMAIL["to"]
+    assert (await tracked.client.post("/v1/contacts", {"email": address})).status == 200
+    exported = (await tracked.client.get(f"/v1/contacts/{address}/export")).json["emails"]
+    assert [one["subject"] for one in exported] == ["Second", EMAIL["subject"]]
+    assert exported[0]["events"] == []
+    told = exported[1]["events"]
+    assert [one["type"] for one in told] == ["email.opened", "email.clicked"]
+    assert told[0]["data"]["details"]["user_agent"] == BROWSER["user_agent"]
+    other = tracked.client_with(tracked.new_key(2))
+    assert (await other.post("/v1/contacts", {"email": address})).status == 200
+    assert (await other.get(f"/v1/contacts/{address}/export")).json["emails"] == []
