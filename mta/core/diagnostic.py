@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from mta.core.asked_wait import asked_wait
 from mta.core.outcome import Command
 from mta.core.reply import Reply
 
@@ -52,14 +53,6 @@ _COMMANDS = tuple(
 one of which a text need not be searched, and the search."""
 
 _ANSWERED = re.compile(r"\(in reply to [A-Za-z -]{2,30} command\)")
-_UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600, "hour": 3600}
-_WAIT = re.compile(
-    r"\b(?:in|after|for|least|wait|within|every)\s{1,3}(\d{1,5})\s{0,3}"
-    r"(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)\b",
-    re.IGNORECASE,
-)
-_DISTANT = timedelta(days=2)
-"""A longer wait is not a wait for this message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +134,7 @@ class Diagnostic:
     @property
     def retry_after(self) -> timedelta | None:
         """How long the text asks to wait; None where it names no time."""
-        for match in _WAIT.finditer(self.text):
-            unit = match[2].lower().rstrip("s") or "s"
-            seconds = _UNITS.get(unit) or _UNITS[unit[:3] if unit[:3] in _UNITS else unit[:1]]
-            wait = int(match[1]) * timedelta(seconds=seconds)
-            if timedelta() < wait <= _DISTANT:
-                return wait
-        return None
+        return asked_wait(self.text)
 
 
 def code_in(text: str) -> int:
