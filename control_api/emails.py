@@ -44,9 +44,12 @@ async def send_email(call: Call) -> Response:
     with once(call, body) as request:
         value = await aside(body, lambda: read_json(body))
         loaded = await templates_of(call, [value])
-        submission = await aside(
-            body, lambda: _read(value, call, origin, loaded), takes_long=bool(loaded.sources)
-        )
+        try:
+            submission = await aside(
+                body, lambda: _read(value, call, origin, loaded), takes_long=bool(loaded.sources)
+            )
+        except ApiError as refusal:
+            return await request.repeat(refusal)
         return await submit_one(call, request, submission, origin)
 
 

@@ -103,6 +103,19 @@ class Once:
         """
         return await self._database.read(self._earlier) is not None
 
+    async def repeat(self, refusal: ApiError) -> Response:
+        """Answer what is refused now as it was answered when it was carried out.
+
+        What it names may have gone since then, such as a template.
+
+        Raises:
+            ApiError: it was not carried out, so the refusal stands.
+        """
+        earlier = await self._database.read(self._earlier) if self._key else None
+        if earlier is None:
+            raise refusal
+        return earlier.response()
+
     def _earlier(self, connection: Connection) -> Outcome | None:
         if not self._key:
             return None

@@ -168,3 +168,18 @@ async def test_an_old_answer_is_not_given_although_it_is_still_there(api: Api) -
     again = await api.client.post("/v1/emails", EMAIL, idempotency_key="k")
     assert again.json["id"] != first.json["id"]
     assert "idempotent-replayed" not in again.headers
+
+
+@pytest.mark.parametrize("target", ["/v1/emails", "/v1/emails/batch"])
+async def test_what_it_names_may_be_gone_when_it_is_sent_again(api: Api, target: str) -> None:
+    made = (await api.client.post("/v1/templates", {"name": "t", "text": "Hi"})).json["id"]
+    await api.client.post(f"/v1/templates/{made}/publish")
+    bare = {"from": EMAIL["from"], "to": EMAIL["to"], "template": {"id": made}}
+    body = [bare] if target.endswith("batch") else bare
+    first = await api.client.post(target, body, idempotency_key="k")
+    assert first.status == 200, first.body
+    await api.client.delete(f"/v1/templates/{made}")
+    again = await api.client.post(target, body, idempotency_key="k")
+    assert (again.status, again.body) == (200, first.body)
+    other = await api.client.post(target, body, idempotency_key="l")
+    assert (other.status, other.json["code"]) == (422, "validation_error")
