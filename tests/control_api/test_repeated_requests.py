@@ -22,7 +22,7 @@ HARMLESS = {
     "POST /login/{token}": "a link works once",
     "POST /u/{token}": "who is out stays out",
     "POST /c/{token}": "who has confirmed has confirmed",
-    "POST /v1/audiences/{id}/contacts/{contact}/resend-confirmation": "nobody is asked twice an hour",
+    "POST /v1/audiences/{id}/contacts/{contact}/resend-confirmation": "once an hour at most",
     "POST /v1/audiences/{id}/contacts/{contact}/subscribe": "who is in stays in",
     "POST /v1/audiences/{id}/contacts/{contact}/unsubscribe": "likewise",
     "POST /v1/automations/{id}/pause": "what is paused stays paused",
