@@ -21,8 +21,9 @@ ON = "\n[credits]\nenabled = true\n"
 EMAIL = {"from": "a@sender.test", "to": ["b@dest.test"], "subject": "x", "text": "x"}
 
 
-def paying(receiver: Receiver) -> str:
-    return configuration(routing={"*": f"smtp://{receiver.address}:{receiver.port}"}, extra=ON)
+def paying(receiver: Receiver, processes: int = 2) -> str:
+    routing = {"*": f"smtp://{receiver.address}:{receiver.port}"}
+    return configuration(routing=routing, extra=ON, processes=processes)
 
 
 async def give(engine: Engine, amount: int) -> None:
@@ -81,7 +82,8 @@ def smtp_reply(port: int) -> tuple[int, str]:
 
 
 async def test_fifty_at_once_over_both_doors_never_overspend(tmp_path: Path) -> None:
-    async with Receiver() as receiver, running(tmp_path, paying(receiver)) as engine:
+    """Four processes: two take mail, and two settle it."""
+    async with Receiver() as receiver, running(tmp_path, paying(receiver, 4)) as engine:
         await give(engine, 20)
         http = [engine.call("POST", "/v1/emails", EMAIL) for _ in range(25)]
         smtp = [asyncio.to_thread(smtp_reply, engine.smtp_port) for _ in range(25)]
