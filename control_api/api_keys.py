@@ -12,6 +12,7 @@ from ipaddress import ip_network
 
 from starlette.responses import Response
 
+from control_api import audit
 from control_api.auth import forbidden
 from control_api.errors import NOT_FOUND, ApiError, FieldError, Problem, invalid
 from control_api.fields import Fields, parse_time, read_json
@@ -76,7 +77,10 @@ async def create_for(call: Call, tenant_id: int) -> Response:
             )
             return _written(connection, key_id)
 
-        return _told_once(await request.run(act), secret)
+        outcome = await request.run(act)
+    if outcome.written is not None:
+        audit.key_changed(call, "made", key_id)
+    return _told_once(outcome, secret)
 
 
 async def list_keys(call: Call) -> Response:
@@ -119,6 +123,7 @@ async def change_key(call: Call) -> Response:
     call.services.gate.forget()
     if isinstance(found, Problem):
         raise ApiError(found)
+    audit.key_changed(call, "changed", old.id)
     return json_response(found.value)
 
 
@@ -143,16 +148,20 @@ async def rotate_key(call: Call) -> Response:
 
         outcome = await request.run(act)
     call.services.gate.forget()
+    if outcome.written is not None:
+        audit.key_changed(call, "given another secret", record.id)
     return _told_once(outcome, secret)
 
 
 async def revoke_key(call: Call) -> Response:
     """DELETE /v1/api-keys/{id}; doing it again, or to what never was, succeeds too."""
     key_id, tenant_id, now = call.request.path_params["id"], call.tenant_id, call.services.now()
-    await call.services.database.write(
+    is_revoked = await call.services.database.write(
         lambda db: tenants.revoke_key(db, key_id, now, tenant_id=tenant_id)
     )
     call.services.gate.forget()
+    if is_revoked:
+        audit.key_changed(call, "revoked", key_id)
     return json_response({"object": "api_key", "id": key_id, "deleted": True})
 
 

@@ -1,4 +1,4 @@
-"""Who logs in, and who changes users: lines of the server's log, for whoever has to look into it.
+"""Who logs in, and who changes users and keys: lines of the server's log, to be looked into later.
 
 Never in them: passwords, tokens, addresses of people. The requests themselves are in the tenant's
 log of requests too (request_meter.py), those of users under the user's id.
@@ -34,8 +34,13 @@ def refused(call: Call, user_id: str = "") -> None:
 
 
 def changed(call: Call, what: str, user_id: str) -> None:
-    """Say what a key or user has done to a user, such as "added" or "password changed"."""
+    """Say what a key or user has done to a user, such as "added"."""
     _log.info("user %s %s by %s from %s", user_id, what, call.key.id, _client(call))
+
+
+def key_changed(call: Call, what: str, key_id: str) -> None:
+    """Say what a key or user has done to an API key, such as "made"."""
+    _log.info("key %s %s by %s from %s", key_id, what, call.key.id, _client(call))
 
 
 def _client(call: Call) -> str:

@@ -73,6 +73,24 @@ async def test_the_servers_log_tells_who_did_what(
         assert secret not in caplog.text
 
 
+async def test_keys_are_told_of_without_their_secrets(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "control_api.audit")
+    own = api.key_id(api.key)
+    made = (await api.client.post("/v1/api-keys", {"name": "x"}, idempotency_key="k")).json
+    await api.client.post("/v1/api-keys", {"name": "x"}, idempotency_key="k")
+    path = f"/v1/api-keys/{made['id']}"
+    rotated = (await api.client.post(f"{path}/rotate")).json
+    await api.client.request("PATCH", path, body=b'{"name": "y"}')
+    for _ in range(2):
+        await api.client.delete(path)
+    done = ("made", "given another secret", "changed", "revoked")
+    assert caplog.messages == [f"key {made['id']} {what} by {own} from 127.0.0.1" for what in done]
+    assert made["token"] not in caplog.text
+    assert rotated["token"] not in caplog.text
+
+
 async def test_behind_a_proxy_the_client_is_the_one_that_it_names(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
