@@ -120,6 +120,9 @@ def test_what_the_shipped_rules_make_of_replies(reply: str, kind: str) -> None:
         "552 5.3.4 message too large; mailbox not available for messages over 10 MB",
         "554 5.7.1 Your IP sends to too many invalid recipients",
         "550 REJECTED - Sender Verify Failed: <b@b.test> does not seem to be a working account",
+        "550 The account you send with does not exist on this relay",
+        "550 The sending user has been disabled by the administrator",
+        "550 host 192.0.2.1 does not exist in DNS",
     ],
 )
 def test_what_never_suppresses(reply: str) -> None:
