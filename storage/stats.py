@@ -37,8 +37,8 @@ class Tallied:
     Attributes:
         by_domain: tenant, kind, hour, domain, host, class, count.
         by_tag: tenant, kind, hour, name, value, class, count.
-        by_sender: tenant, kind, hour, sender domain, campaign or None, when that was made (ms) or
-            None, class, count.
+        by_sender: tenant, kind, hour, sender domain ("" for mail to the sandbox, which tells
+            nothing of it), campaign or None, when that was made (ms) or None, class, count.
         campaigns: what they add to campaigns.
     """
 
@@ -84,7 +84,8 @@ GROUP BY 1, 2, 3, 4, 5, 6
 
 
 _BY_SENDER = f"""
-SELECT e.tenant_id, e.kind, e.at / {HOUR_MS}, m.sender_domain, m.campaign, c.created_at,
+SELECT e.tenant_id, e.kind, e.at / {HOUR_MS}, CASE WHEN m.is_test THEN '' ELSE m.sender_domain END,
+    m.campaign, c.created_at,
     COALESCE(json_extract(e.data, '$.class'), ''), COUNT(*)
 FROM events e JOIN messages m ON m.id = e.message_id LEFT JOIN campaigns c ON c.id = m.campaign
 WHERE e.seq > ? AND e.seq <= ?

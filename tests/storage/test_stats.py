@@ -185,3 +185,11 @@ def test_how_a_sender_domain_fares(connection: Connection) -> None:
     assert (fared.delivered, fared.bounced, fared.sent) == (3, 1, 4)
     assert stats.fared(connection, 1, "other.example", since=NOW).score is None
     assert stats.fared(connection, 2, "sender.example", since=NOW).score is None
+
+
+def test_the_sandbox_tells_nothing_of_a_sender_domain(connection: Connection) -> None:
+    accept(connection, is_test=True)
+    settle(connection, Bounced(BounceClass.BAD_MAILBOX), domain="sandbox.test")
+    count_up(connection)
+    assert totals(connection, SCOPE, "bounced") == {"bounced bad_mailbox": 1}
+    assert stats.fared(connection, 1, "sender.example", since=NOW).score is None

@@ -23,11 +23,12 @@ from tests.storage.test_stats import count_up
 
 HOUR = timedelta(hours=1)
 DOMAINS = ("example.net", "example.org")
+SANDBOX = "sandbox.test"
 HOSTS = ("mx.example.net", "aspmx.l.google.com", "mx.example.org")
 TAGS = ((), (("kind", "n"),), (("kind", "n"), ("kind", "o"), ("list", "x")))
 _EVENTS = """
 SELECT e.seq, e.tenant_id, e.kind, e.at, COALESCE(q.domain, ''), json_extract(e.data, '$.host'),
-    json_extract(e.data, '$.class'), m.tags, m.sender_domain
+    json_extract(e.data, '$.class'), m.tags, m.sender_domain, m.is_test
 FROM events e LEFT JOIN entries q ON q.id = e.entry_id LEFT JOIN messages m ON m.id = e.message_id
 WHERE e.seq > ? ORDER BY e.seq
 """
@@ -48,7 +49,7 @@ class History:
 
     def read(self) -> None:
         for row in self.connection.execute(_EVENTS, (self.seq,)).fetchall():
-            self.seq, tenant, kind, at, domain, host, bounce_class, tags, sender = row
+            self.seq, tenant, kind, at, domain, host, bounce_class, tags, sender, is_test = row
             base, last = (tenant, kind, at // 3_600_000), bounce_class or ""
             provider = provider_of(host or "")
             self._add("stats_by_hour", (*base, last))
@@ -56,7 +57,7 @@ class History:
             self._add("stats_totals", (kind, last, provider))
             if provider:
                 self._add("stats_by_provider", (*base, provider, last))
-            if sender:
+            if sender and not is_test:
                 self._add("stats_by_sender", (tenant, sender, kind, base[2]))
             for tag in {tuple(one) for one in self._decoded(tags)}:
                 self._add("stats_by_tag", (*base, *tag, last))
@@ -94,12 +95,13 @@ def send(history: History, choice: int) -> None:
         at=history.now,
         tags=TAGS[choice % 3],
         tenant_id=1 + choice % 2,
+        is_test=choice > 6,
     )
 
 
 def attempt(history: History, choice: int) -> None:
     results = tuple(OUTCOMES)
-    for entry in claim(history.connection, DOMAINS[choice % 2], 3, history.now):
+    for entry in claim(history.connection, (*DOMAINS, SANDBOX)[choice % 3], 3, history.now):
         made = settlement(entry, results[choice % len(results)])
         tried = Attempt(made.attempt.outcome, Peer(HOSTS[choice % 3]), history.now, history.now)
         queue.settle(history.connection, [replace(made, attempt=tried)])
