@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from mta.batching import Batcher
@@ -114,9 +114,12 @@ class EngineStore:
         """Return what was added or changed since then."""
         return await self._read(lambda connection: _news(connection, since))
 
-    async def after_set_back(self, now: datetime) -> News:
-        """See to new mail that is due later than now because the clock was set back."""
-        await self._write(lambda connection: queue.hasten_new(connection, now))
+    async def after_set_back(self, now: datetime, longest: timedelta) -> News:
+        """See to mail that is due too late because the clock was set back.
+
+        longest: wait between two attempts.
+        """
+        await self._write(lambda connection: queue.hasten(connection, now, longest))
         return await self._read(_schedule)
 
     async def claim(self, requests: Sequence[ClaimRequest], now: datetime) -> Claim:

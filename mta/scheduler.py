@@ -135,7 +135,8 @@ class Scheduler:
             self._learn(await self._store.begin(self._tools.now()))
             while not self._is_stopping:
                 if self._was_set_back():
-                    self._learn(await self._store.after_set_back(self._tools.now()))
+                    longest = self._tools.settler.longest_wait
+                    self._learn(await self._store.after_set_back(self._tools.now(), longest))
                 if self._is_kicked:
                     self._is_kicked = False
                     news = await self._store.news(self._marks)

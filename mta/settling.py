@@ -94,6 +94,11 @@ class Settler:
         """How long mail may wait from when it could first be tried."""
         return self._rules.retry.lifetime
 
+    @property
+    def longest_wait(self) -> timedelta:
+        """How long mail may wait between two attempts."""
+        return self._rules.retry.ceiling * (1 + self._rules.retry.jitter)
+
     async def settle(self, results: Iterable[Result]) -> None:
         """Decide the fate of each entry and write it down."""
         for chunk in _chunks(results):

@@ -6,7 +6,7 @@ Not here: claiming what is due (claims.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mta.core import ids
 from mta.core.envelope import Priority
@@ -57,16 +57,17 @@ def new_since(connection: Connection, after_id: int) -> tuple[list[DomainDue], i
     return waiting, max((newest for *_, newest in rows), default=after_id)
 
 
-def hasten_new(connection: Connection, now: datetime) -> int:
-    """Make new mail due now that is due later; return how much of it there was (a write).
+def hasten(connection: Connection, now: datetime, longest: timedelta) -> int:
+    """Correct what is due too late since the clock was set back; return how much (a write).
 
-    It was accepted before the clock was set back. What was scheduled, or was tried before, keeps
-    its time. Reads all that waits.
+    New mail is due now; what was tried before, at the end of the longest wait between two attempts
+    at last. What was scheduled, or waits for a quota, keeps its time. Reads all that waits.
     """
-    at = ids.milliseconds(now)
-    return connection.execute(
-        "UPDATE entries SET due_at = ? WHERE state = 0 AND due_at > ? AND why = 'new'", (at, at)
-    ).rowcount
+    at, end = ids.milliseconds(now), ids.milliseconds(now + longest)
+    sql = "UPDATE entries SET due_at = ? WHERE state = 0 AND due_at > ? AND why "
+    new = connection.execute(f"{sql} = 'new'", (at, at)).rowcount
+    tried = f"{sql} NOT IN ('new', 'scheduled', 'quota')"
+    return new + connection.execute(tried, (end, end)).rowcount
 
 
 _NEXT_DUE = "SELECT MIN(due_at) FROM entries WHERE state = 0 AND domain = ? AND priority = ?"

@@ -19,7 +19,7 @@ from storage.claims import (
     free_claims,
     give_back,
 )
-from storage.due import DomainDue, hasten_new, last_entry_id, new_since, next_due, schedule
+from storage.due import DomainDue, hasten, last_entry_id, new_since, next_due, schedule
 from storage.entries import EntryState
 from storage.listing import DomainDepth, EntryView, QueueTotals, depths, list_entries, totals
 from storage.operators import Selection, cancel, hold, release, retry_now
@@ -43,7 +43,7 @@ __all__ = [
     "depths",
     "free_claims",
     "give_back",
-    "hasten_new",
+    "hasten",
     "hold",
     "last_entry_id",
     "list_entries",

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from mta.core.diagnostic import _STATUS
 from mta.core.mime_reader import _LINE_REST
 from tests.support.regex_steps import superlinear
 
@@ -31,6 +32,7 @@ ANCHORED = {"match", "fullmatch"}
 LOCAL = {
     "control_api.body_guard._pattern": r"/v1/audiences/[^/]+/imports",
     "control_api.dialects.doors._pattern": r"/api/v1/lists/(?P<uid>[^/]+)/subscribers",
+    "mta.core.diagnostic.words": rf"(?<=\s)5[- ](?:{_STATUS.pattern}(?: |$))?",
     "mta.core.html_links._end_of_raw": r"</script(?=[\s/>])",
     "mta.core.mime_reader._split": rb"--x" + _LINE_REST,
     "mta.core.spf_record._transformed": r"[.+]",

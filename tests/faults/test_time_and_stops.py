@@ -49,12 +49,34 @@ async def test_c02_a_clock_that_jumps_bounces_nothing_and_strands_nothing(tmp_pa
                 clock.write_text(offset)
             await some(load, 60)
             await load.stop()
-            assert await drain(ledger) < 60
+            assert await drain(ledger, 90) < 90
             await engine.stop()
         finally:
             await engine.abandon()
         states = engine.states()
     assert set(states) <= {EntryState.DELIVERED}, states
+
+
+@needs_faketime
+async def test_c02_what_was_deferred_while_the_clock_was_ahead_does_not_wait_for_it(
+    tmp_path: Path,
+) -> None:
+    ledger, clock = Ledger(), tmp_path / "clock"
+    load = Load(ledger)
+    async with Recorder(ledger, Random(1), window=0) as receiver:
+        receiver.set_script("RCPT", "451 4.7.1 later")
+        engine = Mailwright(tmp_path, receiver.port, environment=faked(clock, "+1d"))
+        try:
+            await engine.start()
+            load.start(engine.smtp_port, 2)
+            await some(load, 30)
+            await load.stop()
+            clock.write_text("+0")
+            receiver.set_script("RCPT")
+            assert await drain(ledger, 90) < 90  # it looks at the clock every half minute
+            await engine.stop()
+        finally:
+            await engine.abandon()
 
 
 @needs_faketime

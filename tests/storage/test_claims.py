@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from mta.core.disposition import Why
+from mta.core.bounce import BounceClass
+from mta.core.disposition import Deferred, Why
 from mta.core.envelope import Priority
 from storage import domains, events, message_lists, messages, queue
 from storage.database import Connection
@@ -203,5 +205,21 @@ def test_a_claim_tells_when_keys_have_changed(connection: Connection) -> None:
 def test_new_mail_of_a_wrong_clock_is_due_at_once(connection: Connection) -> None:
     accept(connection, "ant@example.net", at=NOW + timedelta(days=1))
     accept(connection, "bee@example.net", send_at=NOW + timedelta(days=2))
-    assert queue.hasten_new(connection, NOW) == 1
+    assert queue.hasten(connection, NOW, timedelta(hours=4)) == 1
     assert [one.recipient for one in builders.claim(connection)] == ["ant@example.net"]
+
+
+def test_c02_what_was_deferred_by_a_wrong_clock_waits_no_longer_than_any_other(
+    connection: Connection,
+) -> None:
+    ahead, longest = NOW + timedelta(days=1), timedelta(hours=4)
+    for name, at in (("ant", ahead), ("bee", NOW)):
+        accept(connection, f"{name}@example.net", at=at)
+        [entry] = builders.claim(connection, at=at)
+        deferred = Deferred(at + timedelta(hours=1), Why.REPLY, BounceClass.GREYLIST)
+        settled = replace(builders.settlement(entry, "deferred"), disposition=deferred)
+        queue.settle(connection, [settled])
+    assert queue.hasten(connection, NOW, longest) == 1
+    assert queue.next_due(connection, "example.net") == NOW + timedelta(hours=1)
+    found = builders.claim(connection, at=NOW + longest)
+    assert [one.recipient for one in found] == ["bee@example.net", "ant@example.net"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mta.core.canonical import body_hash
 from mta.core.disposition import Deferred, Disposition, Why
@@ -118,11 +118,12 @@ class FakeEngineStore:
         due = [replace(one, is_urgent=one.domain in urgent) for one in self._due(new)]
         return News(due, self._marks())
 
-    async def after_set_back(self, now: datetime) -> News:
+    async def after_set_back(self, now: datetime, longest: timedelta) -> News:
         self._called("after_set_back")
         for row in self.rows.values():
-            if row.state == "waiting" and row.why is Why.NEW:
-                row.due_at = min(row.due_at, now)
+            if row.state == "waiting" and row.why not in {Why.SCHEDULED, Why.QUOTA}:
+                latest = now if row.why is Why.NEW else now + longest
+                row.due_at = min(row.due_at, latest)
         return News(self._due(self.rows.values()), self._marks())
 
     async def claim(self, requests: Sequence[ClaimRequest], now: datetime) -> Claim:
