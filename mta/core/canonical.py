@@ -9,7 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 
+RARE = 64
+"""Octets for each space to take out, at least, when they are taken out one by one."""
+
 _RUN = re.compile(rb"[ \t]+")
+_SPARE = re.compile(rb" (?= |\r\n)")
+_SPACES = re.compile(rb"  ++")
 
 
 class BodyHasher:
@@ -76,9 +81,12 @@ def relaxed_header(raw: bytes) -> bytes:
 def _relaxed(data: bytes) -> bytes:
     """Return data with each run of spaces and tabs as one space, and none before a CRLF.
 
-    Repeated halving beats a regular expression on text, and a run of n takes log n rounds.
+    A pattern that begins with one character is looked for by memchr: where spaces to take out are
+    few, as in text and base64, that is several times as fast as looking for pairs. Each that is
+    found costs more, though, so indented text is finished run by run.
     """
-    data = data.replace(b"\t", b" ")
-    while b"  " in data:
-        data = data.replace(b"  ", b" ")
-    return data.replace(b" \r\n", b"\r\n")
+    few = len(data) // RARE + 1
+    data, found = _SPARE.subn(b"", data.replace(b"\t", b" "), few)
+    if found < few:
+        return data
+    return _SPACES.sub(b" ", data).replace(b" \r\n", b"\r\n")

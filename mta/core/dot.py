@@ -37,8 +37,8 @@ class DotDecoder:
             return b""
         given_out = len(self._seen[:2])  # line ends are given out at once, only dots wait
         data = self._seen + data
-        if data.endswith(_END) and data.count(_DOT_LINE) == 1:
-            self.is_complete = True  # the end alone has a dot, as in most mail
+        if data.endswith(_END) and (data.count(b".") == 1 or data.count(_DOT_LINE) == 1):
+            self.is_complete = True  # no line but the last begins with a dot, as in most mail
             return data[given_out : 2 - len(_END)]
         end = data.find(_END)
         if end >= 0:
@@ -123,11 +123,14 @@ def dot_stuff(data: bytes, *, at_line_start: bool) -> bytes:
     return b"." + stuffed if at_line_start and data.startswith(b".") else stuffed
 
 
-def dot_encoded(*parts: bytes) -> bytes:
-    """Return a whole message, given in parts, dot-stuffed and ended; see DotEncoder."""
-    data = b"".join(parts)
+def dot_encoded(header: bytes, body: bytes) -> bytes:
+    """Return a whole message, dot-stuffed and ended; see DotEncoder."""
+    if b"." in body:
+        data = dot_stuff(header + body, at_line_start=True)
+    else:  # as in base64, which is long
+        data = dot_stuff(header, at_line_start=True) + body
     end = b".\r\n" if data.endswith(b"\r\n") or not data else b"\r\n.\r\n"
-    return dot_stuff(data, at_line_start=True) + end
+    return data + end
 
 
 def has_bare_line_end(data: bytes) -> bool:
