@@ -37,6 +37,10 @@ def opt_in_error(
     """Return why nobody could be asked this way, None when all is there."""
     if not opt_in.is_double:
         return None
+    return _sender_problem(call, identity) or _template_problem(connection, call, opt_in)
+
+
+def _sender_problem(call: Call, identity: Identity) -> Problem | None:
     if not identity.from_email:
         message = "Double opt-in needs a sender; set from_email."
         return invalid([FieldError("from_email", "required", message)])
@@ -46,6 +50,10 @@ def opt_in_error(
     if not call.services.tracker.base_url(call.tenant_id, domain):
         message = "This server has no host for links: its operator must set api.public_url."
         return invalid([FieldError("double_opt_in", "not_configured", message)])
+    return None
+
+
+def _template_problem(connection: Connection, call: Call, opt_in: OptIn) -> Problem | None:
     source = OURS
     if opt_in.template_id:
         found = published_source(connection, call.tenant_id, opt_in.template_id)
