@@ -33,8 +33,15 @@ _ENDS = {
     "option": {"option"},
 }
 """Elements that the next of their kind ends, directly behind them."""
-_OPTIONAL = frozenset("p li dd dt td th tr tbody thead tfoot colgroup option".split())  # noqa: SIM905
-"""Elements that end with the one around them."""
+_TABLE = frozenset("table tbody thead tfoot tr td th".split())  # noqa: SIM905
+_PARTS = {
+    "ul": {"p", "li"},
+    "ol": {"p", "li"},
+    "dl": {"p", "dd", "dt"},
+    **{name: {"p", "colgroup"} | _TABLE - {"table"} for name in _TABLE},
+}
+"""What ends with an element around it. A paragraph ends with any; a part of a list or a table only
+with its own, because an end tag of another kind may be one that a parser passes over."""
 _DOUBTFUL = re.compile(
     r"--!>|<(?:script|xmp|iframe|no\w|plaintext|template|svg|math|select|frameset)"
     r"|<(?:!(?!--)|\?|/[^a-z])[^<>]*+<",
@@ -78,7 +85,8 @@ class Nesting:
         """Take an end tag."""
         at = len(self._open)
         if name not in _FORMATTING:
-            while at and self._open[at - 1] != name and self._open[at - 1] in _OPTIONAL:
+            parts = _PARTS.get(name, {"p"})
+            while at and self._open[at - 1] != name and self._open[at - 1] in parts:
                 at -= 1
         if at and self._open[at - 1] == name:
             del self._open[at - 1 :]

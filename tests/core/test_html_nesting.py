@@ -109,6 +109,11 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=12), st.integers(1, 40))
 @example(["<div>", "<table>", "<td>", "</div>", "</table>"], 40)
 @example(["<p>", "<font id=1>", "</p>"], 40)
+@example(["<li>", "<dd>", "</tr>", "<tr>"], 40)
+@example(["<option>", "<li>", "<dd>", "</option>"], 40)
+@example(["<h1>", "<h1>", "</h1>", "<li>", "<dd>", "</h1>"], 40)
+@example(["<li>", "<div>", "<li>", "<dd>", "</div>"], 40)
+@example(["<form>", "<form>", "</form>", "<li>", "<dd>", "</form>"], 40)
 def test_no_document_is_deeper_than_is_said(pieces: list[str], times: int) -> None:
     html = "".join(pieces) * times
     found = nesting_of(html)
