@@ -6,6 +6,7 @@ end (daemon.py).
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from mta.sandbox import SandboxConnector, SandboxRouter
 from mta.scheduler import Scheduler
 from mta.settling import Settler, SettlingRules
 from mta.signing import Signer
-from mta.signing_thread import SigningThread
+from mta.signing_thread import signing
 from mta.smtp_client import Connector
 from mta.smtp_session import Limits as SessionLimits
 from mta.smtp_session import Service
@@ -77,7 +78,9 @@ def build_engine(
     )
     signer = None
     if settings.dkim.algorithms:
-        signer = SigningThread(Signer(settings.server.data_dir, settings.dkim.algorithms))
+        signer = signing(
+            Signer(settings.server.data_dir, settings.dkim.algorithms), os.cpu_count() or 1
+        )
     sandbox_domain = settings.api.sandbox_domain
     connector = Connector(
         ehlo_name=delivery.ehlo_name or settings.server.hostname,

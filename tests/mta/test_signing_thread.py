@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mta.signing import SigningError
-from mta.signing_thread import SigningThread
+from mta.signing_thread import SigningHere, SigningThread, signing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -66,3 +66,15 @@ async def test_a_defect_reaches_who_asked() -> None:
     signer.may_sign.set()
     with pytest.raises(RuntimeError, match="a defect"):
         await signed(SigningThread(signer), b"worse")
+
+
+async def test_two_cores_are_full_without_a_thread() -> None:
+    signer = SlowSigner()
+    signer.may_sign.set()
+    assert isinstance(signing(signer, 4), SigningThread)
+    here = signing(signer, 2)
+    assert isinstance(here, SigningHere)
+    assert await here.sign(b"1", b"#", domain="a.test", keys=(), at=NOW) == b"1#a.test"
+    assert signer.threads == {threading.get_ident()}
+    with pytest.raises(SigningError):
+        await here.sign(b"bad", b"#", domain="a.test", keys=(), at=NOW)
