@@ -27,7 +27,7 @@ from mta.sandbox import SandboxConnector, SandboxRouter
 from mta.scheduler import Scheduler
 from mta.settling import Settler, SettlingRules
 from mta.signing import Signer
-from mta.signing_thread import signing
+from mta.signing_thread import SigningThread
 from mta.smtp_client import Connector
 from mta.smtp_session import Limits as SessionLimits
 from mta.smtp_session import Service
@@ -78,9 +78,8 @@ def build_engine(
     )
     signer = None
     if settings.dkim.algorithms:
-        signer = signing(
-            Signer(settings.server.data_dir, settings.dkim.algorithms), os.cpu_count() or 1
-        )
+        signs = Signer(settings.server.data_dir, settings.dkim.algorithms)
+        signer = SigningThread(signs, cores=os.cpu_count() or 1)
     sandbox_domain = settings.api.sandbox_domain
     connector = Connector(
         ehlo_name=delivery.ehlo_name or settings.server.hostname,

@@ -55,9 +55,13 @@ class _Wish:
 class SigningThread:
     """Signs for all connections of a process, on one event loop."""
 
-    def __init__(self, signer: Signs) -> None:
-        """Take who signs; from now on nobody else may use it."""
+    def __init__(self, signer: Signs, *, cores: int) -> None:
+        """Take who signs, whom nobody else may use from now on, and the cores of the machine.
+
+        With FEW_CORES or less there is no thread, and the event loop waits while it signs.
+        """
         self._signer = signer
+        self._is_beside = cores > FEW_CORES
         self._wishes: deque[_Wish] = deque()
         self._lock = threading.Lock()
         self._is_busy = False
@@ -72,6 +76,8 @@ class SigningThread:
         at: datetime,
     ) -> bytes:
         """Return what Signer.sign does, and raise what it raises."""
+        if not self._is_beside:
+            return self._signer.sign(header, body_hash, domain=domain, keys=keys, at=at)
         loop = asyncio.get_running_loop()
         wish = _Wish(header, body_hash, domain, keys, at, loop.create_future())
         with self._lock:
@@ -99,31 +105,6 @@ class SigningThread:
             )
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             return error
-
-
-class SigningHere:
-    """Signs on the event loop, which waits meanwhile."""
-
-    def __init__(self, signer: Signs) -> None:
-        """Take who signs."""
-        self._signer = signer
-
-    async def sign(
-        self,
-        header: bytes,
-        body_hash: bytes,
-        *,
-        domain: str,
-        keys: Sequence[DkimKeyRecord],
-        at: datetime,
-    ) -> bytes:
-        """Return what Signer.sign does, and raise what it raises."""
-        return self._signer.sign(header, body_hash, domain=domain, keys=keys, at=at)
-
-
-def signing(signer: Signs, cores: int) -> SigningThread | SigningHere:
-    """Return what a delivery process signs with on a machine of so many cores."""
-    return SigningThread(signer) if cores > FEW_CORES else SigningHere(signer)
 
 
 def _deliver(outcomes: Sequence[tuple[asyncio.Future[bytes], bytes | Exception]]) -> None:

@@ -17,7 +17,7 @@ from mta.core.transaction import SpooledBody, Transaction, TransactionRecipient
 from mta.engine_store import EngineStore, KeyBook
 from mta.entry_marks import NO_MARKS, EntryMarks
 from mta.signing import SigningError, key_domain
-from mta.signing_thread import SigningHere, SigningThread
+from mta.signing_thread import SigningThread
 from storage.errors import StorageError
 from storage.queue import QueuedEntry, QueuedMessage
 from storage.spool import Spool
@@ -36,7 +36,7 @@ class TransactionBuilder:
         self,
         store: EngineStore,
         spool: Spool,
-        signer: SigningThread | SigningHere | None,
+        signer: SigningThread | None,
         marks: EntryMarks = NO_MARKS,
     ) -> None:
         """Take where keys and large messages are, who signs, and what differs between recipients.

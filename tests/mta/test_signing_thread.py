@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mta.signing import SigningError
-from mta.signing_thread import SigningHere, SigningThread, signing
+from mta.signing_thread import FEW_CORES, SigningThread
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def signed(thread: SigningThread, header: bytes) -> asyncio.Task[bytes]:
 
 async def test_the_loop_goes_on_and_each_gets_its_own() -> None:
     signer = SlowSigner()
-    thread = SigningThread(signer)
+    thread = SigningThread(signer, cores=FEW_CORES + 1)
     tasks = [signed(thread, header) for header in (b"1", b"bad", b"2")]
     await asyncio.sleep(0)  # the loop runs although nothing can be signed
     assert not any(task.done() for task in tasks)
@@ -53,7 +53,7 @@ async def test_the_loop_goes_on_and_each_gets_its_own() -> None:
 
 async def test_a_task_that_is_cancelled_keeps_nobody_from_a_signature() -> None:
     signer = SlowSigner()
-    thread = SigningThread(signer)
+    thread = SigningThread(signer, cores=FEW_CORES + 1)
     first, second, third = (signed(thread, header) for header in (b"1", b"2", b"3"))
     await asyncio.sleep(0)
     second.cancel()
@@ -65,15 +65,13 @@ async def test_a_defect_reaches_who_asked() -> None:
     signer = SlowSigner()
     signer.may_sign.set()
     with pytest.raises(RuntimeError, match="a defect"):
-        await signed(SigningThread(signer), b"worse")
+        await signed(SigningThread(signer, cores=FEW_CORES + 1), b"worse")
 
 
 async def test_two_cores_are_full_without_a_thread() -> None:
     signer = SlowSigner()
     signer.may_sign.set()
-    assert isinstance(signing(signer, 4), SigningThread)
-    here = signing(signer, 2)
-    assert isinstance(here, SigningHere)
+    here = SigningThread(signer, cores=2)
     assert await here.sign(b"1", b"#", domain="a.test", keys=(), at=NOW) == b"1#a.test"
     assert signer.threads == {threading.get_ident()}
     with pytest.raises(SigningError):
