@@ -185,7 +185,7 @@ def _try_out(ready: _Ready, now: datetime, call: Call) -> None:
         raise ApiError(invalid(first))
 
 
-async def test_campaign(call: Call) -> Response:
+async def send_test(call: Call) -> Response:
     """POST /v1/campaigns/{id}/test: mail for those who want to see it first."""
     body = await call.request.body()
     now = call.services.now()
@@ -333,5 +333,5 @@ ROUTES: tuple[Route, ...] = (
         Route("POST", f"{_ONE}/{name}", _handler(move, doc), _SEND, doc)
         for name, (move, doc) in _MOVES.items()
     ),
-    Route("POST", f"{_ONE}/test", test_campaign, _SEND, "Send it to those who look at it first"),
+    Route("POST", f"{_ONE}/test", send_test, _SEND, "Send it to those who look at it first"),
 )

@@ -246,7 +246,9 @@ def _schemas(value: Any) -> Iterator[Any]:
 
 
 def test_every_schema_is_one() -> None:
-    for schema in (*_schemas(DOCUMENT), *DOCUMENT["components"]["schemas"].values()):
+    schemas = [*_schemas(DOCUMENT), *DOCUMENT["components"]["schemas"].values()]
+    assert len(schemas) > len(ROUTES)
+    for schema in schemas:
         Draft202012Validator.check_schema(schema)
 
 

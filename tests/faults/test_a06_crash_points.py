@@ -171,6 +171,7 @@ async def test_a06_no_report_is_lost_by_a_crash_at(tmp_path: Path, point: str) -
             async with asyncio.timeout(30):
                 while "gone@dest.test" not in await engine.mta("suppression", "list", "--json"):
                     await asyncio.sleep(0.1)
+            assert taken.exception() is None
             await engine.stop()
         finally:
             await engine.abandon()
