@@ -155,6 +155,8 @@ def take(  # noqa: PLR0913 - what a step is made of
         return None
     if (current.place, current.updated_at) != (campaign.place, campaign.updated_at):
         return None
+    made, left = _still_members(connection, campaign, made)
+    skips = [*skips, *left]
     had = _had_before(connection, campaign, made)
     wishes = [Wish(one.submission, policy) for one in made if one.key not in had]
     if policy.takes_credits and not campaign.is_test:
@@ -174,6 +176,24 @@ def take(  # noqa: PLR0913 - what a step is made of
         (turns.place, turns.is_last, len(wishes), len(skips) + len(repeated), campaign.row),
     )
     return Taken(frozenset(wish.submission.public_id for wish in wishes))
+
+
+def _still_members(
+    connection: Connection, campaign: CampaignRecord, made: Sequence[Made]
+) -> tuple[list[Made], list[Skip]]:
+    """Return the emails without those of members who left while they were composed, and the turns
+    of those who are still known; what leaves later finds its mail in the queue.
+    """
+    if campaign.plan.audience_row is None:
+        return list(made), []
+    status = memberships.statuses(connection, [one.place for one in made])
+    stay = [one for one in made if status.get(one.place) is Status.SUBSCRIBED]
+    left = [
+        Skip(one.place, _address(one), status[one.place].value)
+        for one in made
+        if status.get(one.place, Status.SUBSCRIBED) is not Status.SUBSCRIBED
+    ]
+    return stay, left
 
 
 def _address(made: Made) -> str:

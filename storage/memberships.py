@@ -263,6 +263,15 @@ def by_id(connection: Connection, tenant_id: int, membership_id: str) -> MemberR
     return _record(row) if row else None
 
 
+def statuses(connection: Connection, rows: Sequence[int]) -> dict[int, Status]:
+    """Return the status of memberships by row number, of those that there are."""
+    found = connection.execute(
+        "SELECT id, status FROM memberships WHERE id IN (SELECT value FROM json_each(?))",
+        (given(list(rows)),),
+    )
+    return {row: Status(status) for row, status in found}
+
+
 def of_contact(connection: Connection, contact_row: int) -> list[MemberRecord]:
     """Return all memberships of a contact."""
     rows = connection.execute(f"{_MEMBERS} WHERE m.contact_id = ? ORDER BY m.id", (contact_row,))

@@ -7,12 +7,15 @@ from datetime import timedelta
 import pytest
 
 from mta.core.disposition import Why
-from storage import queue, unsubscribes
+from storage import campaign_people, campaign_turns, campaigns, queue, unsubscribes
+from storage.campaign_turns import Made
 from storage.claims import Claim
 from storage.database import Connection
 from storage.entries import EntryState
+from storage.submissions import AcceptPolicy
 from tests.control_api.campaigning import AUDIENCES, Campaigning
 from tests.control_api.conftest import Api
+from tests.storage import builders
 
 ANT, BEE = "ant@example.net", "bee@example.net"
 WAITING, CLAIMED = EntryState.WAITING.value, EntryState.CLAIMED.value
@@ -162,3 +165,32 @@ async def test_what_the_campaign_says_stands_in_for_a_name(desk: Campaigning) ->
     await desk.advance(3)
     [skipped] = (await desk.ok("GET", f"{path}/recipients?status=skipped"))["data"]
     assert (skipped["email"], skipped["reason"]) == (ANT, "missing_variable")
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "reasons"),
+    [("PATCH", {"status": "blocked"}, ["blocked"]), ("DELETE", None, [])],
+)
+async def test_who_leaves_while_mail_is_made_gets_nothing(
+    desk: Campaigning, method: str, body: object, reasons: list[str]
+) -> None:
+    audience = await desk.audience(ANT, BEE)
+    path = await desk.sent(audience_id=audience)
+    database, now = desk.api.database, desk.api.clock()
+    [campaign] = database.read_now(campaigns.at_work)
+    turns = database.read_now(lambda db: campaign_turns.next_turns(db, campaign, limit=10))
+    made = [
+        Made(one.place, one.person.key, builders.submission(one.person.email))
+        for one in turns.turns
+    ]
+    await desk.ok(method, f"{AUDIENCES}/{audience}/contacts/{ANT}", body)
+    policy = AcceptPolicy(require_verified_domain=False)
+    taken = database.write_now(
+        lambda db: campaign_turns.take(db, campaign, turns, made, (), policy=policy, now=now)
+    )
+    assert taken is not None
+    assert len(taken.accepted) == 1
+    assert desk.states() == [WAITING]
+    skipped = database.read_now(lambda db: campaign_people.skipped(db, campaign, limit=10))
+    assert [one.reason for one in skipped] == reasons
+    assert (await desk.ok("GET", path))["counts"]["skipped"] == len(reasons)
