@@ -1,4 +1,4 @@
-"""The database: one SQLite file, its connections, and the only place that begins a transaction.
+"""The database: one SQLite file, its connections, and who may read and write through them.
 
 Everything else in storage is a plain function that takes a `Connection` first and touches nothing
 but SQL. Such a function reaches the file in one of two ways:
@@ -9,35 +9,32 @@ but SQL. Such a function reaches the file in one of two ways:
 
 The command line, which shares the file with a running server, uses `write_now` and `read_now`.
 
-Not here: the writer thread (writer.py), the schema (migrations.py), the queries (the module of each
-noun), large bodies (spool.py). Owner of pysqlite3, whose errors become those of errors.py.
+Not here: the writer thread (writer.py), transactions (committer.py), the schema (migrations.py),
+queries (the module of each noun), large bodies (spool.py). Owner of pysqlite3, whose errors become
+those of errors.py (sqlite_errors.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pysqlite3 import dbapi2
 
 from storage import data_dir as directory
 from storage import faults, migrations
+from storage.committer import Committer
 from storage.data_dir import Turns
-from storage.errors import (
-    SqliteTooOld,
-    StorageCorrupt,
-    StorageError,
-    StorageFull,
-    StorageUnavailable,
-)
+from storage.errors import SqliteTooOld, StorageCorrupt, StorageUnavailable
 from storage.spool import Spool
-from storage.writer import Done, Writer
+from storage.sqlite_errors import translating
+from storage.write_ahead_log import WriteAheadLog
+from storage.writer import Writer
 
 if TYPE_CHECKING:
     # pysqlite3 is the standard library's module around a newer SQLite and has no types of its own.
@@ -72,53 +69,12 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 0",
 )
 _WRITER_PRAGMAS = (
+    "PRAGMA synchronous = NORMAL",  # we sync the log after each commit (write_ahead_log.py)
     "PRAGMA cache_size = -32768",
     # Only the writer copies the WAL into the file: every 4000 pages (16 MB). Fewer would copy pages
     # that change with every message more often, more would make the slowest commit longer.
     "PRAGMA wal_autocheckpoint = 4000",
 )
-
-_FAILED = "an I/O error has made the state of the disk unknown; restart the server"
-
-_IOERR = 10
-_ERRORS: dict[int, type[StorageError]] = {
-    5: StorageUnavailable,  # BUSY
-    6: StorageUnavailable,  # LOCKED
-    7: StorageUnavailable,  # NOMEM
-    8: StorageUnavailable,  # READONLY
-    _IOERR: StorageUnavailable,
-    11: StorageCorrupt,  # CORRUPT
-    13: StorageFull,  # FULL
-    14: StorageUnavailable,  # CANTOPEN
-    26: StorageCorrupt,  # NOTADB
-}
-"""Primary result codes (sqlite.org/rescode.html) that are not the fault of our own SQL."""
-
-
-def _code(error: dbapi2.Error) -> int:
-    # Errors that the module finds by itself have no code.
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _translated(error: Exception) -> Exception:
-    """Return SQLite's error as one of ours; any other error (of the work itself) as it is.
-
-    What is not in the table is a fault of ours, such as wrong SQL: plain StorageError.
-    """
-    if not isinstance(error, dbapi2.Error):
-        return error
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    ours = _ERRORS.get(_code(error), StorageError)(f"SQLite: {error} ({name})")
-    ours.__cause__ = error
-    return ours
-
-
-@contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except dbapi2.Error as error:
-        raise _translated(error) from error
 
 
 def _connect(path: Path, *pragmas: str, lock_timeout: float = LOCK_TIMEOUT) -> Connection:
@@ -137,98 +93,6 @@ def _connect(path: Path, *pragmas: str, lock_timeout: float = LOCK_TIMEOUT) -> C
     return connection
 
 
-class _TransactionBroken(Exception):  # noqa: N818 - never leaves this module
-    """A piece of work has failed and taken the transaction with it."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-class _Committer:
-    """Runs groups of work on one connection. Used by one thread at a time."""
-
-    def __init__(self, connection: Connection, turns: Turns | None = None) -> None:
-        self.connection = connection
-        self.is_failed = False
-        self._turns = turns
-
-    def commit(self, group: Sequence[Work[Any]]) -> list[Done]:
-        """Carry a group out and return what became of each piece, in order; raises nothing."""
-        if self.is_failed:
-            return [Done(error=StorageUnavailable(_FAILED)) for _ in group]
-        try:
-            return self._commit(group)
-        except dbapi2.Error as error:  # BEGIN or COMMIT failed
-            return [Done(error=_translated(error)) for _ in group]
-
-    def _commit(self, group: Sequence[Work[Any]]) -> list[Done]:
-        """Use one transaction; when work fails, again with a savepoint around each piece; and when
-        even that fails as a whole, as it does on a full disk, one transaction for each piece.
-        """
-        try:
-            return self._transaction(group, self._run_with_others)
-        except _TransactionBroken as broken:
-            if len(group) == 1:
-                return [Done(error=_translated(broken.error))]
-        try:
-            return self._transaction(group, self._run_in_savepoint)
-        except _TransactionBroken:
-            return [done for work in group for done in self.commit([work])]
-
-    def _transaction(
-        self, group: Sequence[Work[Any]], run: Callable[[Work[Any]], Done]
-    ) -> list[Done]:
-        with self._turns or nullcontext():
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                done = [run(work) for work in group]
-                faults.reach("before_commit")
-                self._end()
-                faults.reach("after_commit")
-            finally:
-                self._roll_back()
-        return done
-
-    def _end(self) -> None:
-        try:
-            self.connection.execute("COMMIT")
-        except dbapi2.Error as error:
-            # After a failed sync nobody knows what is on the disk, and a second try would be told
-            # that all is well (the kernel has dropped the pages): only a restart can find out.
-            self.is_failed = _code(error) == _IOERR
-            raise
-
-    def _run_with_others(self, work: Work[Any]) -> Done:
-        try:
-            return Done(work(self.connection))
-        except Exception as error:
-            raise _TransactionBroken(error) from error
-
-    def _run_in_savepoint(self, work: Work[Any]) -> Done:
-        self.connection.execute("SAVEPOINT work")
-        try:
-            done = Done(work(self.connection))
-        except Exception as error:
-            if not self.connection.in_transaction:  # SQLite has rolled everything back
-                raise _TransactionBroken(error) from error
-            self.connection.execute("ROLLBACK TO work")
-            done = Done(error=_translated(error))
-        self.connection.execute("RELEASE work")
-        return done
-
-    def _roll_back(self) -> None:
-        if self.connection.in_transaction:
-            with suppress(dbapi2.Error):  # the first error is the one to tell
-                self.connection.execute("ROLLBACK")
-
-    def run_chore(self, work: Work[Any]) -> Done:
-        """Return what became of work that runs outside a transaction."""
-        try:
-            return Done(work(self.connection))
-        except Exception as error:  # noqa: BLE001 - handed to whose work it was
-            return Done(error=_translated(error))
-
-
 class Database:
     """The open file. One for each process; safe to use from several threads and event loops.
 
@@ -244,11 +108,12 @@ class Database:
         self.spool = spool
         self._path = path
         self._turns = turns
-        self._committer = _Committer(connection, turns)
+        self._log = WriteAheadLog(path)
+        self._committer = Committer(connection, turns, self._log)
         self._writer = Writer(self._committer.commit, self._committer.run_chore)
         self.commit_times = self._writer.commit_times
         self._command_lock = threading.Lock()
-        self._command_committer: _Committer | None = None
+        self._command_committer: Committer | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="storage-reader")
         self._read_connections: SimpleQueue[Connection] = SimpleQueue()
 
@@ -265,7 +130,7 @@ class Database:
         path = data_dir / "mailwright.db"
         directory.create(data_dir)
         directory.create_database(path)
-        with directory.turn(data_dir), _translating():
+        with directory.turn(data_dir), translating():
             connection = _connect(path, *_WRITER_PRAGMAS)
             try:
                 _migrate(connection)
@@ -299,10 +164,10 @@ class Database:
 
     def write_now(self, work: Work[T]) -> T:
         """Do what write() does, in this thread and a transaction of its own; raises as write()."""
-        with self._command_lock, _translating():
+        with self._command_lock, translating():
             if self._command_committer is None:
                 connection = _connect(self._path, lock_timeout=COMMAND_LOCK_TIMEOUT)
-                self._command_committer = _Committer(connection)
+                self._command_committer = Committer(connection)
             [done] = self._command_committer.commit([work])
         return cast("T", done.result())
 
@@ -312,7 +177,7 @@ class Database:
         Raises:
             Exception: as read().
         """
-        with _translating():
+        with translating():
             connection = self._read_connection()
             try:
                 connection.execute("BEGIN")
@@ -357,6 +222,7 @@ class Database:
         if self._command_committer is not None:
             self._command_committer.connection.close()
         self._committer.connection.close()
+        self._log.close()
         if self._turns is not None:
             self._turns.close()
 

@@ -32,7 +32,12 @@ OWNERS = {
     "liquid": ("mta.core.template", "mta.core.template_filters"),
     "lxml": ("mta.core.html_text",),
     "msgspec": ("mta.core.json_text",),
-    "pysqlite3": ("storage.database", "storage.migrations", "storage.backup"),
+    "pysqlite3": (
+        "storage.database",
+        "storage.sqlite_errors",
+        "storage.migrations",
+        "storage.backup",
+    ),
     "python_multipart": ("control_api.multipart",),
     "rich": ("mta.cli.output",),
     "sqlite_utils": ("storage.database", "storage.migrations"),

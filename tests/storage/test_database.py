@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from storage import directives
+from storage.committer import Committer
 from storage.database import (
     MINIMUM_SQLITE,
     Connection,
     Database,
-    _Committer,
     _connect,
     check_version,
 )
@@ -50,7 +50,7 @@ def test_directory_and_files_are_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
 
 
-def test_writers_sync_at_every_commit(database: Database) -> None:
+def test_connections_that_sync_by_themselves_do_so_at_every_commit(database: Database) -> None:
     for run in (database.write_now, database.read_now):
         assert run(lambda c: c.execute("PRAGMA synchronous").fetchone()) == (2,)
         assert run(lambda c: c.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
@@ -158,10 +158,10 @@ def test_a_lock_that_is_held_too_long_is_told(database: Database, tmp_path: Path
     path = tmp_path / "data" / "mailwright.db"
     holder, waiter = (_connect(path, lock_timeout=0.01) for _ in range(2))
     holder.execute("BEGIN IMMEDIATE")
-    [done] = _Committer(waiter).commit([add])
+    [done] = Committer(waiter).commit([add])
     assert isinstance(done.error, StorageUnavailable)
     holder.execute("ROLLBACK")
-    [done] = _Committer(waiter).commit([add])
+    [done] = Committer(waiter).commit([add])
     assert done.result() == 1
     holder.close()
     waiter.close()

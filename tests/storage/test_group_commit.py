@@ -12,7 +12,8 @@ import pytest
 from pysqlite3 import dbapi2
 
 from storage import directives
-from storage.database import Connection, Database, _Committer
+from storage.committer import Committer
+from storage.database import Connection, Database
 from storage.errors import StorageFull, StorageUnavailable
 from storage.writer import MAX_GROUP
 
@@ -163,7 +164,7 @@ SQLITE_FULL, SQLITE_IOERR_FSYNC = 13, 10 | (4 << 8)
 
 def test_a_failed_commit_is_told_to_everybody() -> None:
     connection = FailingConnection(SQLITE_FULL)
-    committer = _Committer(connection)  # type: ignore[arg-type]
+    committer = Committer(connection)  # type: ignore[arg-type]
     done = committer.commit([lambda _: "a", lambda _: "b"])
     assert [type(one.error) for one in done] == [StorageFull, StorageFull]
     assert done[0].error is not done[1].error  # each waiter raises its own
@@ -173,7 +174,7 @@ def test_a_failed_commit_is_told_to_everybody() -> None:
 
 def test_b06_after_a_failed_sync_nothing_is_written_any_more() -> None:
     connection = FailingConnection(SQLITE_IOERR_FSYNC)
-    committer = _Committer(connection)  # type: ignore[arg-type]
+    committer = Committer(connection)  # type: ignore[arg-type]
     [done] = committer.commit([lambda _: "a"])
     assert isinstance(done.error, StorageUnavailable)
     assert committer.is_failed
@@ -182,6 +183,60 @@ def test_b06_after_a_failed_sync_nothing_is_written_any_more() -> None:
     assert isinstance(done.error, StorageUnavailable)
     assert "restart" in str(done.error)
     assert connection.statements == []
+
+
+class RecordingTurns:
+    """Turns, and a log, that write down what they are asked for."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.calls: list[str] = []
+        self._fails = fails
+
+    def __enter__(self) -> None:
+        self.calls.append("turn")
+
+    def __exit__(self, *_: object) -> None:
+        self.calls.append("end of turn")
+
+    def sync(self) -> None:
+        self.calls.append("sync")
+        if self._fails:
+            raise StorageUnavailable("simulated")
+
+
+def committer_with(turns: RecordingTurns, database: Database) -> Committer:
+    return Committer(database._committer.connection, turns, turns)  # type: ignore[arg-type]
+
+
+def test_others_write_while_a_commit_is_synced(database: Database) -> None:
+    turns = RecordingTurns()
+    [done] = committer_with(turns, database).commit([adding("a")])
+    assert done.error is None
+    assert turns.calls == ["turn", "end of turn", "sync"]
+
+
+def test_what_was_rolled_back_is_not_synced(database: Database) -> None:
+    def fail(_: Connection) -> None:
+        raise ValueError("simulated")
+
+    turns = RecordingTurns()
+    [done] = committer_with(turns, database).commit([fail])
+    assert isinstance(done.error, ValueError)
+    assert turns.calls == ["turn", "end of turn"]
+
+
+def test_b06_after_a_sync_of_the_log_has_failed_nothing_is_written_any_more(
+    database: Database,
+) -> None:
+    turns = RecordingTurns(fails=True)
+    committer = committer_with(turns, database)
+    done = committer.commit([adding("a"), adding("b")])
+    assert [type(one.error) for one in done] == [StorageUnavailable, StorageUnavailable]
+    assert committer.is_failed
+    turns.calls.clear()
+    [again] = committer.commit([adding("c")])
+    assert "restart" in str(again.error)
+    assert turns.calls == []
 
 
 def test_neighbours_survive_when_sqlite_gives_up_the_whole_transaction(database: Database) -> None:

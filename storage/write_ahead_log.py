@@ -1,0 +1,49 @@
+"""The write-ahead log as a file, which we sync ourselves: after each commit, and apart from it.
+
+SQLite would sync inside COMMIT, while it keeps every other process from writing. Done afterwards,
+the others write meanwhile. A commit counts only once its sync has returned: what others read of it
+before then may be gone after a power cut, and whoever was to be told of it knows nothing of it yet.
+
+Not here: what SQLite still syncs by itself with `synchronous = NORMAL`, which is a new log's
+header and directory entry, the log before a checkpoint, and the database after it
+(sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from storage.errors import StorageUnavailable
+
+
+class WriteAheadLog:
+    """The log of one database, while a connection of this process keeps it from being removed.
+
+    A descriptor of its own does no harm: SQLite has no locks on this file
+    (sqlite.org/howtocorrupt.html 2.2 is about those of the database file).
+    """
+
+    def __init__(self, database: Path) -> None:
+        """Take the path of the database; the log exists from its first transaction on."""
+        self._path = database.with_name(f"{database.name}-wal")
+        self._descriptor: int | None = None
+
+    def sync(self) -> None:
+        """Return once everything that was committed before, by whatever process, is on the disk.
+
+        Raises:
+            StorageUnavailable: nobody knows what is there.
+        """
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise StorageUnavailable(f"{self._path}: cannot sync: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,62 @@
+"""Syncing the write-ahead log ourselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from storage import directives
+from storage.database import Connection, Database
+from storage.errors import StorageUnavailable
+from storage.write_ahead_log import WriteAheadLog
+
+
+def add(connection: Connection) -> int:
+    directives.record(connection, directives.DUE_CHANGED, "a.test")
+    return directives.last_id(connection)
+
+
+async def test_what_is_synced_after_a_commit_is_the_log_of_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, int]] = []
+    sync = os.fdatasync
+
+    def note(descriptor: int) -> None:
+        target = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((target.name, os.fstat(descriptor).st_size))
+        sync(descriptor)
+
+    database = Database.open(tmp_path)
+    monkeypatch.setattr(os, "fdatasync", note)
+    try:
+        await database.write(add)
+        size = (tmp_path / "mailwright.db-wal").stat().st_size
+        assert synced == [("mailwright.db-wal", size)]
+        assert size > 0
+        assert await database.checkpoint()
+        await database.write(add)
+        assert [name for name, _ in synced] == ["mailwright.db-wal"] * 2
+    finally:
+        database.close()
+
+
+def test_a_log_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+    log = WriteAheadLog(tmp_path / "some.db")
+    with pytest.raises(StorageUnavailable, match=r"some\.db-wal: cannot sync: No such file"):
+        log.sync()
+    log.close()
+
+
+def test_a_sync_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "some.db-wal").touch()
+    monkeypatch.setattr(os, "fdatasync", fail)
+    log = WriteAheadLog(tmp_path / "some.db")
+    with pytest.raises(StorageUnavailable, match="Input/output error"):
+        log.sync()
+    log.close()
