@@ -32,6 +32,7 @@ from mta.crowd import Crowd
 from mta.doors import Doors, open_doors
 from mta.logs import log_event, logging_to_stderr
 from mta.process import Process
+from mta.processor import prefer_throughput
 from mta.roles import ALL, Part, plan
 from mta.smtp_listener import crowd
 from mta.supervisor import Orders, Supervisor
@@ -60,6 +61,7 @@ def serve(settings: Settings, reread: Callable[[], Settings], advice: Iterable[s
     0 is an orderly end. 1: a part failed, an address cannot be bound, storage cannot be used.
     2: the configuration cannot be served. 75: another server has the data directory.
     """
+    prefer_throughput()
     parts = plan(settings.engine.processes, os.cpu_count() or 1)
     with logging_to_stderr(
         style=settings.log.format, level=settings.log.level, in_thread=len(parts) == 1

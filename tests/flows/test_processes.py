@@ -60,6 +60,12 @@ async def test_a_process_that_is_killed_is_replaced(tmp_path: Path, name: str) -
     }
 
 
+async def test_no_process_interrupts_other_programs(tmp_path: Path) -> None:
+    async with Receiver() as receiver, running(tmp_path, config(receiver)) as engine:
+        policies = {name: os.sched_getscheduler(pid) for name, pid in pids(engine).items()}
+    assert policies == {"front": os.SCHED_BATCH, "delivery-0": os.SCHED_BATCH}
+
+
 async def test_clients_wait_while_the_front_is_replaced(tmp_path: Path) -> None:
     async with Receiver() as receiver, running(tmp_path, config(receiver)) as engine:
         os.kill(pids(engine)["front"], signal.SIGKILL)
