@@ -24,15 +24,15 @@ MAX_MAILBOX = 1000
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 _NAME = rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}|(?i:localhost)"
-_PLAIN = re.compile(rf"([{_ATEXT}]++(?:\.[{_ATEXT}]++)*+)@({_NAME})")
+_PLAIN = re.compile(rf"([{_ATEXT}]++(?:\.[{_ATEXT}]++)*)@({_NAME})")
 _DOMAIN = re.compile(_NAME)
 _LOCAL = re.compile(
-    rf"[\x80-\U0010ffff{_ATEXT}]++(?:\.[\x80-\U0010ffff{_ATEXT}]++)*+"
-    r'|"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])++"'
+    rf"[\x80-\U0010ffff{_ATEXT}]++(?:\.[\x80-\U0010ffff{_ATEXT}]++)*"
+    r'|"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])+"'
 )
 _QUOTED_PAIR = re.compile(r"\\(.)")
 _LITERAL = re.compile(r"\[(?:(IPv6:)([0-9A-Fa-f:.]+)|([0-9.]+))\]", re.IGNORECASE)
-_NAMED = re.compile(r'(?:"((?:[^"\\]|\\.)*+)" *+|([^"<>,;]*+))<([^<>]*+)>')
+_NAMED = re.compile(r'(?:"((?:[^"\\]|\\.)*)" *+|([^"<>,;]*+))<([^<>]*+)>')
 
 
 class AddressError(ValueError):
@@ -135,14 +135,19 @@ def parse_mailbox(text: str) -> tuple[str, Address]:
         raise AddressError("expected one address, or Name <address> with special names quoted")
     quoted, bare, address = named.groups()
     name = bare if quoted is None else _QUOTED_PAIR.sub(r"\1", quoted)
-    for character in name:
-        if unicodedata.category(character) in _NEVER_IN_NAMES:
-            raise AddressError(f"the name contains the character U+{ord(character):04X}")
+    if not (name.isascii() and name.isprintable()):
+        _refuse_controls(name)
     return name.strip(" "), parse_address(address)
 
 
 _NEVER_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Categories of controls, surrogates and line separators; scripts need the other format ones."""
+
+
+def _refuse_controls(name: str) -> None:
+    for character in name:
+        if unicodedata.category(character) in _NEVER_IN_NAMES:
+            raise AddressError(f"the name contains the character U+{ord(character):04X}")
 
 
 def to_ascii_domain(name: str) -> str:

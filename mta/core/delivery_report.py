@@ -27,7 +27,7 @@ from mta.core.delivery_words import explain, subject
 from mta.core.dsn import Action
 from mta.core.header import rfc5322_date
 from mta.core.header_writer import FieldText, Mailbox, header_block, mailboxes, plain
-from mta.core.mime_parts import Part, multipart, text_part
+from mta.core.mime_parts import Part, are_lines, multipart, text_part
 
 __all__ = [
     "Action",
@@ -42,8 +42,6 @@ _MESSAGE_ID = re.compile(
     rb"^message-id[ \t]*+:(?:\r\n)?[ \t]*+(<[!-;=?-~]{1,800}>)[ \t]*+\r$",
     re.IGNORECASE | re.MULTILINE,
 )
-_SAFE_LINES = re.compile(rb"(?:[^\x00\r\n]{0,998}+\r\n)*+")
-"""What "8bit" means, and "7bit" where all of it is ASCII (RFC 2045 2.7 and 2.8)."""
 
 
 def compose_report(report: Report, *, max_returned: int) -> bytes:
@@ -92,11 +90,12 @@ def _may_return_whole(report: Report, max_returned: int) -> bool:
     if report.ret != "FULL" or report.body is None or not report.tells_of(Action.FAILED):
         return False
     size = len(report.header) + len(b"\r\n") + len(report.body)
-    return (
-        size <= max_returned
-        and _SAFE_LINES.fullmatch(report.header) is not None
-        and _SAFE_LINES.fullmatch(report.body) is not None
-    )
+    return size <= max_returned and _is_safe(report.header) and _is_safe(report.body)
+
+
+def _is_safe(text: bytes) -> bool:
+    """Tell whether text, of lines that all end, need not be encoded."""
+    return not text or (text.endswith(b"\r\n") and are_lines(text))
 
 
 def _whole(report: Report) -> Part:
@@ -108,7 +107,7 @@ def _whole(report: Report) -> Part:
 
 def _header_only(header: bytes) -> Part:
     """Return the header as a part: as it is, or quoted-printable where it is no proper text."""
-    is_safe = _SAFE_LINES.fullmatch(header) is not None
+    is_safe = _is_safe(header)
     if is_safe and _is_international(header):
         return Part((_content_type("message/global-headers"), *_encoding(header)), header)
     kind = _content_type("text/rfc822-headers")

@@ -18,7 +18,7 @@ from mta.core.reply import Reply
 MAX_COMMAND_LINE = 4096
 """Octets of a command line, CRLF included; RFC 5321 4.5.3.1.4 asks for 512 and the extensions'."""
 
-_PATH = re.compile(r'(<(?:"(?:[^"\\]|\\.)*+"|[^"<> ])*+>)(?: +(.*))?')
+_PATH = re.compile(r'(<(?:"(?:[^"\\]|\\.)*"|[^"<> ])*>)(?: +(.*))?')
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([^ =]++))?")
 _HELO = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _XTEXT = r"(?:[!-*,-<>-~]|\+(?:[2-6][0-9A-F]|7[0-9A-E]))+"

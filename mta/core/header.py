@@ -32,7 +32,7 @@ MAX_HEADER_FIELDS = 1000
 MAX_SUBJECT = 500
 """Characters of a subject kept for display."""
 
-_ONE_FIELD = rb"([!-9;-~]++)[ \t]*+:[^\r\n\x00]*+\r\n(?:[ \t][^\r\n\x00]*+\r\n)*+"
+_ONE_FIELD = rb"([!-9;-~]++)[ \t]*+:[^\r\n\x00]*+\r\n(?:[ \t][^\r\n\x00]*+\r\n)*"
 _FIELD = re.compile(_ONE_FIELD)
 _FIELDS = re.compile(rb"^(" + _ONE_FIELD + rb")", re.MULTILINE)
 """All fields, each with its name; whether anything stands between them, their lengths tell."""

@@ -30,7 +30,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SIMPLE = re.compile(r"([\w .'-]*+)<([\w@.+-]++)>|([\w@.+-]++)", re.ASCII)
 """One mailbox that nothing is to be decoded in, as most are."""
 _TOKEN = re.compile(
-    r'(?P<quoted>"(?:[^"\\]|\\.)*+"?)|(?P<angle><[^<>]*+>?)|(?P<literal>\[[^\[\]]*+\]?)'
+    r'(?P<quoted>"[^"\\]*+(?:\\.[^"\\]*+)*"?)|(?P<angle><[^<>]*+>?)|(?P<literal>\[[^\[\]]*+\]?)'
     r'|(?P<special>[(,:;])|(?P<text>[^"<\[(,:;]++)',
     re.DOTALL,
 )

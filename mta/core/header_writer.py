@@ -39,7 +39,7 @@ _ATOMS = re.compile(f"{_ATOM}(?: {_ATOM})*")
 _NOT_IN_FILENAME = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@^_`{}~-]")
 _FIELD_NAME = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
 _LINE = rb" *+[!-~\x80-\xff][ -~\x80-\xff]*+\r\n"
-_BLOCK = re.compile(rb"(?:[!-9;-~]++:(?:\r\n|%s)(?:(?= )%s)*+)*+" % (_LINE, _LINE))
+_BLOCK = re.compile(rb"(?:[!-9;-~]++:(?:\r\n|%s)(?:(?= )%s)*)*" % (_LINE, _LINE))
 
 
 class ComposeError(ValueError):
@@ -139,6 +139,9 @@ def header_block(fields: Sequence[FieldText]) -> bytes:
 
 def fold(name: str, pieces: Sequence[str]) -> str:
     """Return one field; a piece longer than a line stays where it is: folding would not help."""
+    whole = f"{name}:{''.join(pieces)}"
+    if len(whole) <= MAX_FOLDED:
+        return f"{whole}\r\n"
     lines = [f"{name}:"]
     for piece in pieces:
         if len(lines[-1]) + len(piece) > MAX_FOLDED >= len(piece):

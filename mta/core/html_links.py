@@ -2,8 +2,8 @@
 
 It follows the tokenizer of the HTML standard (13.2.5) as far as links go: comments, conditional
 comments among them, raw text elements and attribute values hold no tags, names are compared without
-case, a value is read with its character references. Linear for any input: every pattern is
-possessive. Not here: what becomes of the links (tracking.py).
+case, a value is read with its character references. Linear for any input: whatever a
+pattern takes, it never has to give back. Not here: what becomes of the links (tracking.py).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from html import unescape
 
 _ATTRIBUTE = (
-    r"[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>\"'][^\s>]*+)?+)?+"  # name = value
+    r"[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>\"'][^\s>]*+)?)?"  # name = value
 )
 _TOKEN = re.compile(
-    rf"<!--|<(?P<name>[A-Za-z][^\s/>]*+)(?P<attributes>(?:[\s/]++|{_ATTRIBUTE})*+)(?:>|\Z)"
+    rf"<!--|<(?P<name>[A-Za-z][^\s/>]*+)(?P<attributes>(?:[\s/]++|{_ATTRIBUTE})*)(?:>|\Z)"
     r"|</(?P<end>[A-Za-z][^\s/>]*+)[^>]*+(?:>|\Z)"
 )
 """A comment's beginning or a tag. One without its ">" reaches to the end: looked for again behind
 each "<" in it, a text of such tags would take the square of its length."""
 _NAMED = re.compile(
     r"(?P<name>[^\s/>][^\s/>=]*+)"
-    r"(?:\s*+=\s*+(?:\"(?P<double>[^\"]*+)\"|'(?P<single>[^']*+)'|(?P<bare>[^\s>\"'][^\s>]*+))?+)?+"
+    r"(?:\s*+=\s*+(?:\"(?P<double>[^\"]*+)\"|'(?P<single>[^']*+)'|(?P<bare>[^\s>\"'][^\s>]*+))?)?"
 )
 _RAW = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"})
 """Elements whose content is text up to their own end tag."""

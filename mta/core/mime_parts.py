@@ -16,6 +16,7 @@ from hashlib import sha256
 from itertools import count
 
 from mta.core.header_writer import (
+    MAX_LINE,
     ComposeError,
     FieldText,
     check_text,
@@ -32,11 +33,9 @@ _SHORT = 2_048
 MAX_CONTENT_TYPE = 255
 """Characters of a media type with its parameters."""
 
-_SHORT_LINES = re.compile(r"(?:[\t -~]{0,78}+\r\n)*+")
-"""Text that may stand as it is: printable ASCII in lines of the usual length (RFC 5322 2.1.1)."""
-_SAFE_LINE = rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,998}+"
-_SAFE_LINES = re.compile(rb"(?:%s\r\n)*+%s" % (_SAFE_LINE, _SAFE_LINE))
-"""What "7bit" means (RFC 2045 2.7)."""
+_USUAL = 78
+"""Characters of a line that may stand as it is (RFC 5322 2.1.1)."""
+_UNUSUAL = re.compile(r"[^\t\r\n -~]")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"  # noqa: S105
 _CONTENT_TYPE = re.compile(
     rf"({_TOKEN}/{_TOKEN})((?: *; *{_TOKEN}=(?:{_TOKEN}|\"(?:[ !#-\[\]-~]|\\[ -~])*\"))*)"
@@ -126,7 +125,7 @@ def attachment_part(attachment: Attachment, field: str, *, is_related: bool) -> 
     encoding, body = "base64", base64_lines(attachment.content)
     if content_type.startswith("message/"):
         lines = attachment.content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        if _SAFE_LINES.fullmatch(lines):
+        if lines.isascii() and are_lines(lines):
             encoding, body = "7bit", lines
         else:
             content_type, items = "application/octet-stream", []
@@ -162,6 +161,17 @@ def multipart(subtype: str, parts: Sequence[Part], seed: str, *items: str) -> Pa
     return Part((("Content-Type", content_type),), b"".join(chunks))
 
 
+def are_lines(data: bytes) -> bool:
+    """Tell whether data is "8bit" text, and "7bit" if it is ASCII (RFC 2045 2.7 and 2.8).
+
+    That is lines of at most 998 octets between CRLFs, without NUL and without any other CR or LF.
+    """
+    lines = data.split(b"\r\n")
+    ends = len(lines) - 1
+    has_others = b"\0" in data or not data.count(b"\r") == data.count(b"\n") == ends
+    return not has_others and max(map(len, lines)) <= MAX_LINE
+
+
 def base64_lines(content: bytes) -> bytes:
     """Return base64 in lines of 76 characters, each with CRLF (RFC 2045 6.8)."""
     encoded = b2a_base64(content, newline=False)
@@ -180,7 +190,7 @@ def _encode_text(text: str) -> tuple[str, bytes]:
     text = _with_crlf(text)
     if text and not text.endswith("\r\n"):
         text += "\r\n"
-    if _SHORT_LINES.fullmatch(text):
+    if max(map(len, text.split("\r\n"))) <= _USUAL and not _UNUSUAL.search(text):
         return "7bit", text.encode("ascii")
     octets = text.encode()
     quoted = b2a_qp(octets)

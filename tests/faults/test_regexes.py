@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from re import _constants as constants  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
 from types import ModuleType
 from typing import Any
 
@@ -143,3 +145,34 @@ def test_l05_m03_a_pattern_takes_linear_time(use: Use) -> None:
         assert growth, "it is linear after all: take it out of BOUNDED"
     else:
         assert growth is None, f"{use.pattern.pattern!r}: {growth}"
+
+
+OF_ONE_CHARACTER = {constants.LITERAL, constants.NOT_LITERAL, constants.IN, constants.ANY}
+
+
+def operations(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Give all operations of a parsed pattern, those inside others too."""
+    for operation, value in tree:
+        yield operation, value
+        yield from inside(value)
+
+
+def inside(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, parser.SubPattern):
+        yield from operations(value)
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from inside(each)
+
+
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.where)
+def test_no_group_is_possessive(use: Use) -> None:
+    """One character may be, but Python 3.11.2, which Debian 12 has, takes what it found of a group
+    that then failed: "a." for "a(?:[.]b)*+".
+    """
+    tree = parser.parse(use.pattern.pattern, use.pattern.flags & ~re.TEMPLATE)
+    for operation, value in operations(tree):
+        assert operation is not constants.ATOMIC_GROUP
+        if operation is constants.POSSESSIVE_REPEAT:
+            [(repeated, _)] = value[2]
+            assert repeated in OF_ONE_CHARACTER
