@@ -17,6 +17,9 @@ BROKEN_FOR = 86_400.0
 """Seconds that a host with a broken STARTTLS is spoken to in clear before it is tried again."""
 _MAX_BROKEN = 10_000
 
+MINIMUM = ssl.TLSVersion.TLSv1_2
+"""Set outright: Python leaves it to OpenSSL's configuration where it was built so, as in Debian."""
+
 
 class TlsPolicy:
     """The TLS contexts, made once, and the memory of hosts whose STARTTLS is broken."""
@@ -31,7 +34,7 @@ class TlsPolicy:
             verified: for hosts that must prove who they are; None trusts the system's authorities.
         """
         self._clock = clock
-        self._verified = verified or ssl.create_default_context()
+        self._verified = verified or _verifying()
         self._opportunistic = _opportunistic()
         self._broken: ExpiringMap[str, bool] = ExpiringMap(_MAX_BROKEN)
 
@@ -48,8 +51,15 @@ class TlsPolicy:
         return self._broken.get(address, self._clock()) is not None
 
 
+def _verifying() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = MINIMUM
+    return context
+
+
 def _opportunistic() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = MINIMUM
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     # Old servers have short keys, which the default level refuses; in clear would be worse.

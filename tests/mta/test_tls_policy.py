@@ -12,11 +12,12 @@ def test_contexts() -> None:
     opportunistic = policy.context(TlsMode.OPPORTUNISTIC)
     assert opportunistic.verify_mode is ssl.CERT_NONE
     assert not opportunistic.check_hostname
+    assert opportunistic.minimum_version == ssl.TLSVersion.TLSv1_2
     for mode in (TlsMode.VERIFIED, TlsMode.IMPLICIT):
         context = policy.context(mode)
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
-        assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_another_trust_can_be_given() -> None:
