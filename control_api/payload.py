@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from control_api.errors import FieldError
 from control_api.fields import Fields, json_error, line_error, parse_time, sentence
@@ -176,7 +177,7 @@ def read_mailbox(fields: Fields, path: str, value: JsonValue) -> Mailbox | None:
     try:
         match value:
             case str():
-                return Mailbox(*parse_mailbox(value))
+                return _mailbox(value)
             case dict():
                 return _mailbox_object(Fields(value, fields.errors, path))
             case _:
@@ -184,6 +185,12 @@ def read_mailbox(fields: Fields, path: str, value: JsonValue) -> Mailbox | None:
     except AddressError as error:
         fields.fail(path, "invalid_address", sentence(error))
     return None
+
+
+@lru_cache(maxsize=1024)
+def _mailbox(text: str) -> Mailbox:
+    """Return the mailbox that text is; a sender is read once. Raises AddressError."""
+    return Mailbox(*parse_mailbox(text))
 
 
 def _mailbox_object(fields: Fields) -> Mailbox | None:
@@ -195,6 +202,8 @@ def _mailbox_object(fields: Fields) -> Mailbox | None:
 
 def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:
     headers = fields.object("headers")
+    if not headers:
+        return ()
     if len(headers) > MAX_HEADERS:
         fields.fail("headers", "too_many", f"At most {MAX_HEADERS} headers are allowed.")
         return ()
@@ -260,6 +269,8 @@ def read_base64(fields: Fields, name: str, text: str) -> bytes:
 def read_tags(fields: Fields) -> tuple[tuple[str, str], ...]:
     """Read [{"name": ..., "value": ...}] or {name: value}; when a name repeats, the last wins."""
     value = fields.take("tags")
+    if value is None:
+        return ()
     if isinstance(value, dict):
         tags = _named_tags(fields, value)
     else:
@@ -289,7 +300,7 @@ def _tag(fields: Fields) -> tuple[str, str]:
 def read_metadata(fields: Fields) -> Mapping[str, JsonValue]:
     """Read a free-form object, an empty one when it is not there."""
     metadata = fields.object("metadata")
-    problem = json_error(metadata)
+    problem = json_error(metadata) if metadata else ""
     if problem:
         fields.fail("metadata", "invalid_value", problem)
     return metadata
