@@ -21,7 +21,7 @@ from storage import domains, quarantine, suspensions, tallies, tracking, unsubsc
 from storage.database import Connection, OperationalError
 from storage.due import next_due
 from storage.entries import EntryState
-from storage.sql import chunks, marks
+from storage.sql import chunks, given, marks
 from storage.suppressed_entries import suppress_returned
 
 
@@ -147,7 +147,9 @@ WHERE COALESCE(e.eligible_at, m.send_at, m.created_at) <= ? LIMIT ?
 SEARCHED = 1000
 """Entries that are looked at for old ones."""
 
-_CLAIM = "UPDATE entries SET state = 1, owner = ? WHERE id = ?"
+_CLAIM = """
+UPDATE entries SET state = 1, owner = ? WHERE id IN (SELECT value FROM json_each(?))
+"""
 
 _MESSAGES = """
 SELECT m.id, m.public_id, m.tenant_id, m.mail_from, m.ret, m.envid, m.has_8bit_header,
@@ -208,7 +210,7 @@ def _claim(
 ) -> _Found:
     rows = [row for request in requests for row in _due(connection, request, now_ms)]
     messages, damage = _load(connection, {row[1] for row in rows})
-    connection.executemany(_CLAIM, [(owner, row[0]) for row in rows])
+    connection.execute(_CLAIM, (owner, given([row[0] for row in rows])))
     grouped: dict[tuple[str, int], list[QueuedEntry]] = {}
     damaged: dict[int, str] = {}
     for row in rows:
