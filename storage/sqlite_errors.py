@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pysqlite3 import dbapi2
 
 from storage.errors import StorageCorrupt, StorageError, StorageFull, StorageUnavailable
 
-SqliteError = dbapi2.Error
+if TYPE_CHECKING:
+    import sqlite3
+
+    SqliteError = sqlite3.Error
+else:
+    SqliteError = dbapi2.Error
 
 _IOERR = 10
 _ERRORS: dict[int, type[StorageError]] = {
