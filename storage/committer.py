@@ -60,8 +60,10 @@ class Committer:
             return [Done(error=StorageUnavailable(FAILED)) for _ in group]
         try:
             return self._commit(group)
-        except (SqliteError, StorageUnavailable) as error:  # BEGIN, COMMIT or the sync failed
+        except SqliteError as error:  # BEGIN or COMMIT failed
             return [Done(error=translated(error)) for _ in group]
+        except StorageUnavailable as error:  # the sync failed
+            return [Done(error=StorageUnavailable(str(error))) for _ in group]
 
     def _commit(self, group: Sequence[Work[Any]]) -> list[Done]:
         """Use one transaction; when work fails, again with a savepoint around each piece; and when

@@ -232,6 +232,7 @@ def test_b06_after_a_sync_of_the_log_has_failed_nothing_is_written_any_more(
     committer = committer_with(turns, database)
     done = committer.commit([adding("a"), adding("b")])
     assert [type(one.error) for one in done] == [StorageUnavailable, StorageUnavailable]
+    assert done[0].error is not done[1].error  # each waiter raises its own
     assert committer.is_failed
     turns.calls.clear()
     [again] = committer.commit([adding("c")])
