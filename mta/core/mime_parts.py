@@ -15,6 +15,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import count
 
+from mta.core.dot import has_bare_line_end
 from mta.core.header_writer import (
     MAX_LINE,
     ComposeError,
@@ -166,10 +167,9 @@ def are_lines(data: bytes) -> bool:
 
     That is lines of at most 998 octets between CRLFs, without NUL and without any other CR or LF.
     """
-    lines = data.split(b"\r\n")
-    ends = len(lines) - 1
-    has_others = b"\0" in data or not data.count(b"\r") == data.count(b"\n") == ends
-    return not has_others and max(map(len, lines)) <= MAX_LINE
+    if b"\0" in data or has_bare_line_end(data):
+        return False
+    return max(map(len, data.split(b"\r\n"))) <= MAX_LINE
 
 
 def base64_lines(content: bytes) -> bytes:
