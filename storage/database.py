@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -28,7 +27,7 @@ from pysqlite3 import dbapi2
 
 from storage import data_dir as directory
 from storage import faults, migrations
-from storage.committer import Committer
+from storage.committer import Committer, Work
 from storage.data_dir import Turns
 from storage.errors import SqliteTooOld, StorageCorrupt, StorageUnavailable
 from storage.spool import Spool
@@ -48,7 +47,6 @@ OperationalError = dbapi2.OperationalError
 """What SQLite raises, among others, for text that is no UTF-8."""
 
 T = TypeVar("T")
-Work = Callable[[Connection], T]
 
 MINIMUM_SQLITE = (3, 51, 3)
 """Older ones may lose committed pages when a WAL is reset (sqlite.org/wal.html, 3.51.3)."""
