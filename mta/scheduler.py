@@ -118,6 +118,7 @@ class Scheduler:
         self._is_kicked = False
         self._is_stopping = False
         self._ahead = -math.inf
+        self._hasten_again_at = math.inf
 
     def kick(self) -> None:
         """Look into storage again soon: entries or directives were added."""
@@ -134,7 +135,7 @@ class Scheduler:
         async with asyncio.TaskGroup() as self._tasks:
             self._learn(await self._store.begin(self._tools.now()))
             while not self._is_stopping:
-                if self._was_set_back():
+                if self._must_hasten():
                     longest = self._tools.settler.longest_wait
                     self._learn(await self._store.after_set_back(self._tools.now(), longest))
                 if self._is_kicked:
@@ -155,11 +156,21 @@ class Scheduler:
             if each.is_urgent:
                 self._urgent.add(each.domain)
 
-    def _was_set_back(self) -> bool:
-        """Tell whether the wall clock was set back since this was last asked."""
-        ahead = self._tools.now().timestamp() - asyncio.get_running_loop().time()
+    def _must_hasten(self) -> bool:
+        """Tell whether the wall clock was set back since this was last asked, or was MAX_SLEEP ago.
+
+        Once more after a while, because what was stamped before may have been committed later.
+        """
+        clock = asyncio.get_running_loop().time()
+        ahead = self._tools.now().timestamp() - clock
         lost, self._ahead = self._ahead - ahead, ahead
-        return lost > SET_BACK
+        if lost > SET_BACK:
+            self._hasten_again_at = clock + MAX_SLEEP
+        elif clock >= self._hasten_again_at:
+            self._hasten_again_at = math.inf
+        else:
+            return False
+        return True
 
     async def _sleep(self) -> None:
         """Wait until the first domain is due, or something changes."""

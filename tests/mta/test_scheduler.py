@@ -12,7 +12,7 @@ from mta.core.envelope import Priority
 from mta.core.outcome import Stage, Unreachable
 from mta.core.route import Route
 from mta.core.shaping import MIN_READY, Limits
-from mta.scheduler import BATCH, URGENT
+from mta.scheduler import BATCH, MAX_SLEEP, URGENT
 from tests.support import virtual_time
 from tests.support.delivery_rig import Rig, closed, route_to, running, slowly
 from tests.support.virtual_time import now, settle_down
@@ -341,5 +341,24 @@ def test_memory_that_slow_sites_fill_is_shared_and_freed() -> None:
             assert rig.store.state_of("ant@good.test") == "delivered"
             await asyncio.sleep(300)
             assert rig.store.states() == {"delivered": 3001}
+
+    virtual_time.run(story())
+
+
+def test_c02_mail_that_is_stamped_before_and_committed_after_the_clock_is_set_back() -> None:
+    async def story() -> None:
+        rig = Rig()
+        async with running(rig):
+            before, rig.clock_is_off = rig.now(), later(-3600)
+            rig.add("ant@a.test")  # the engine sees that the clock was set back
+            await settle_down()
+            assert rig.store.calls["after_set_back"] == 1
+            rig.add("bee@b.test", now=before)
+            await settle_down()
+            assert rig.store.state_of("bee@b.test") == "waiting"
+            await asyncio.sleep(MAX_SLEEP + 1)
+            assert rig.store.states() == {"delivered": 2}
+            await asyncio.sleep(10 * MAX_SLEEP)
+            assert rig.store.calls["after_set_back"] == 2
 
     virtual_time.run(story())

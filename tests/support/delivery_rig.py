@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -127,6 +128,7 @@ class Rig:
     """An engine, and everything around it."""
 
     def __init__(self, limits: Limits | None = None, retry: RetrySchedule = RETRY) -> None:
+        self.clock_is_off = timedelta()
         self.store: Any = FakeEngineStore()
         self.connector: Any = FakeConnector()
         self.router: Any = FakeRouter()
@@ -134,16 +136,20 @@ class Rig:
         random = Random(1)
         settler = Settler(self.store, self.timetable, SettlingRules(retry), random)
         builder = TransactionBuilder(self.store, None, None)  # type: ignore[arg-type]
-        self.tools = Tools(self.connector, builder, settler, now)
+        self.tools = Tools(self.connector, builder, settler, self.now)
         self.dispatcher = Dispatcher(self.tools, self.timetable, limits or Limits(), random)
         self.scheduler = Scheduler(
             self.store, self.router, self.dispatcher, self.tools, self.timetable
         )
         self.engine = Engine(self.scheduler, self.dispatcher)
 
+    def now(self) -> datetime:
+        """Return what the engine's wall clock shows."""
+        return now() + self.clock_is_off
+
     def add(self, *recipients: str, **facts: Any) -> None:
         """Queue a message and kick the engine."""
-        self.store.add(*recipients, now=now(), **facts)
+        self.store.add(*recipients, **{"now": self.now()} | facts)
         self.engine.kick()
 
     def site(self, name: str) -> FakeSite:

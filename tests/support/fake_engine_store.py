@@ -38,7 +38,7 @@ class Row:
     eligible_at: datetime
     state: str = "waiting"
     attempts: int = 0
-    why: Why | None = None
+    why: Why = Why.NEW
 
     @property
     def domain(self) -> str:
