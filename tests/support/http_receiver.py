@@ -24,11 +24,13 @@ class Received:
 Answer = Callable[[Received, asyncio.StreamWriter], Awaitable[None]]
 
 
-def status(code: int, *, body: bytes = b"ok", headers: str = "") -> Answer:
-    """Answer with a status at once."""
+def status(code: int, *, body: bytes = b"ok", headers: str = "", after: float = 0) -> Answer:
+    """Answer with a status, after so many seconds."""
     head = f"HTTP/1.1 {code} X\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode()
 
     async def answer(_: Received, writer: asyncio.StreamWriter) -> None:
+        if after:
+            await asyncio.sleep(after)
         writer.write(head + body)
         await writer.drain()
 
