@@ -166,7 +166,7 @@ class Lane:
         self._may_have_news = False
         place = Place(window.position, window.rows(), limit, self._tools.max_backlog)
         record, now = self.record, self._tools.now()
-        found = await self._tools.database.read(
+        found = await self._tools.database.read_durable(
             lambda db: webhook_outbox.read(db, record, place, now)
         )
         window.add(found)

@@ -125,7 +125,7 @@ class EngineStore:
     async def claim(self, requests: Sequence[ClaimRequest], now: datetime) -> Claim:
         """Claim due entries for this process."""
         owner = self._owner
-        claim = await self._write(
+        claim = await self._note(
             lambda connection: queue.claim(connection, requests, now=now, owner=owner)
         )
         faults.reach("after_claim")
@@ -138,7 +138,7 @@ class EngineStore:
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
         policy = self._policy
-        await self._write(lambda connection: queue.settle(connection, settlements, policy))
+        await self._note(lambda connection: queue.settle(connection, settlements, policy))
         faults.reach("after_settle")
         self._on_events()
         if any(settlement.tell for settlement in settlements):
@@ -166,6 +166,9 @@ class EngineStore:
 
     async def _write(self, work: Work[T]) -> T:
         return await self._patiently(self._database.write, work)
+
+    async def _note(self, work: Work[T]) -> T:
+        return await self._patiently(self._database.note, work)
 
     async def _read(self, work: Work[T]) -> T:
         return await self._patiently(self._database.read, work)

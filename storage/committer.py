@@ -1,5 +1,8 @@
 """Transactions: groups of work on one connection, carried out, committed and synced.
 
+What a group wrote is there for everybody once commit() has returned, and survives a power cut once
+sync() has.
+
 Not here: how work gathers into groups (writer.py), and who opens connections (database.py).
 """
 
@@ -35,8 +38,8 @@ class _TransactionBroken(Exception):  # noqa: N818 - never leaves this module
 class Committer:
     """Runs groups of work on one connection. Used by one thread at a time.
 
-    With a log, what was committed is synced once others may write again; without one, the
-    connection itself syncs at COMMIT.
+    With a log, what was committed is on the disk after sync(), while others write already; without
+    one, the connection itself syncs at COMMIT.
 
     Attributes:
         connection: to be used by the same thread only.
@@ -62,8 +65,23 @@ class Committer:
             return self._commit(group)
         except SqliteError as error:  # BEGIN or COMMIT failed
             return [Done(error=translated(error)) for _ in group]
-        except StorageUnavailable as error:  # the sync failed
-            return [Done(error=StorageUnavailable(str(error))) for _ in group]
+
+    def sync(self) -> str:
+        """Put on the disk what was committed; return what prevents it, "" for nothing.
+
+        After a failed sync nobody knows what is there, and a second try would be told that all is
+        well (the kernel has dropped the pages): only a restart can find out.
+        """
+        if self._log is None:
+            return ""
+        if self.is_failed:
+            return FAILED
+        try:
+            self._log.sync()
+        except StorageUnavailable as error:
+            self.is_failed = True
+            return str(error)
+        return ""
 
     def _commit(self, group: Sequence[Work[Any]]) -> list[Done]:
         """Use one transaction; when work fails, again with a savepoint around each piece; and when
@@ -91,7 +109,6 @@ class Committer:
                 faults.reach("after_commit")
             finally:
                 self._roll_back()
-        self._sync()
         return done
 
     def _end(self) -> None:
@@ -99,20 +116,6 @@ class Committer:
             self.connection.execute("COMMIT")
         except SqliteError as error:
             self.is_failed = is_io_error(error)
-            raise
-
-    def _sync(self) -> None:
-        """Put what was committed on the disk.
-
-        After a failed sync nobody knows what is there, and a second try would be told that all is
-        well (the kernel has dropped the pages): only a restart can find out.
-        """
-        if self._log is None:
-            return
-        try:
-            self._log.sync()
-        except StorageUnavailable:
-            self.is_failed = True
             raise
 
     def _run_with_others(self, work: Work[Any]) -> Done:

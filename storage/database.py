@@ -4,7 +4,8 @@ Everything else in storage is a plain function that takes a `Connection` first a
 but SQL. Such a function reaches the file in one of two ways:
 
 - `await database.write(work)`: the writer thread runs all the work that is waiting in one
-  transaction and wakes the callers after its COMMIT (group commit: one sync for many messages);
+  transaction, syncs and wakes the callers (group commit: one sync for many messages); note() is
+  for work of which nobody is told anything, and does not wait for the sync;
 - `await database.read(work)`: a reader thread runs it on a snapshot, on a read-only connection.
 
 The command line, which shares the file with a running server, uses `write_now` and `read_now`.
@@ -33,7 +34,7 @@ from storage.errors import SqliteTooOld, StorageCorrupt, StorageUnavailable
 from storage.spool import Spool
 from storage.sqlite_errors import translating
 from storage.write_ahead_log import WriteAheadLog
-from storage.writer import Writer
+from storage.writer import Kind, Writer
 
 if TYPE_CHECKING:
     # pysqlite3 is the standard library's module around a newer SQLite and has no types of its own.
@@ -108,7 +109,9 @@ class Database:
         self._turns = turns
         self._log = WriteAheadLog(path)
         self._committer = Committer(connection, turns, self._log)
-        self._writer = Writer(self._committer.commit, self._committer.run_chore)
+        self._writer = Writer(
+            self._committer.commit, self._committer.sync, self._committer.run_chore
+        )
         self.commit_times = self._writer.commit_times
         self._command_lock = threading.Lock()
         self._command_committer: Committer | None = None
@@ -139,7 +142,7 @@ class Database:
         return cls(path, connection, Spool(data_dir / "spool"), turns)
 
     async def write(self, work: Work[T]) -> T:
-        """Run work in a transaction shared with other work, and return its value after COMMIT.
+        """Run work in a transaction shared with other work; return its value once it is on disk.
 
         Work may run more than once (with its group, then apart when one of the group failed), so
         it touches nothing but SQL. Cancelling the caller does not undo it.
@@ -151,6 +154,13 @@ class Database:
         """
         return await self._writer.submit(work)
 
+    async def note(self, work: Work[T]) -> T:
+        """Do what write() does, but return at COMMIT, just before the sync.
+
+        For what nobody outside relies on. A power cut may undo it, with all that came after it.
+        """
+        return await self._writer.submit(work, Kind.NOTE)
+
     async def read(self, work: Work[T]) -> T:
         """Run work on a snapshot, in a thread, and return its value. It cannot write.
 
@@ -159,6 +169,19 @@ class Database:
             Exception: whatever work raised.
         """
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)
+
+    async def read_durable(self, work: Work[T]) -> T:
+        """Do what read() does, and return once what was read is on the disk, whoever wrote it.
+
+        For what is told to others: a power cut must not take back what they have heard.
+        """
+
+        def read(connection: Connection) -> T:
+            value = work(connection)
+            self._log.sync()
+            return value
+
+        return await self.read(read)
 
     def write_now(self, work: Work[T]) -> T:
         """Do what write() does, in this thread and a transaction of its own; raises as write()."""
@@ -186,7 +209,7 @@ class Database:
 
     async def checkpoint(self) -> bool:
         """Copy the WAL into the file and empty it, when idle; False when a reader prevents it."""
-        return await self._writer.submit(_checkpoint, is_chore=True)
+        return await self._writer.submit(_checkpoint, Kind.CHORE)
 
     def check_integrity(self) -> None:
         """Read the whole file and compare its structure; about 0.2 s for a million queue entries.

@@ -12,6 +12,7 @@ header and directory entry, the log before a checkpoint, and the database after 
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 from storage.errors import StorageUnavailable
@@ -20,6 +21,8 @@ from storage.errors import StorageUnavailable
 class WriteAheadLog:
     """The log of one database, while a connection of this process keeps it from being removed.
 
+    Any thread may sync it.
+
     A descriptor of its own does no harm: SQLite has no locks on this file
     (sqlite.org/howtocorrupt.html 2.2 is about those of the database file).
     """
@@ -27,6 +30,7 @@ class WriteAheadLog:
     def __init__(self, database: Path) -> None:
         """Take the path of the database; the log exists from its first transaction on."""
         self._path = database.with_name(f"{database.name}-wal")
+        self._lock = threading.Lock()
         self._descriptor: int | None = None
 
     def sync(self) -> None:
@@ -36,11 +40,15 @@ class WriteAheadLog:
             StorageUnavailable: nobody knows what is there.
         """
         try:
-            if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            os.fdatasync(self._descriptor)
+            os.fdatasync(self._opened())
         except OSError as error:
             raise StorageUnavailable(f"{self._path}: cannot sync: {error.strerror}") from error
+
+    def _opened(self) -> int:
+        with self._lock:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            return self._descriptor
 
     def close(self) -> None:
         """Let go of the file."""

@@ -7,6 +7,7 @@ shares one sync. Not here: what a transaction is (database.py, which brings the 
 from __future__ import annotations
 
 import asyncio
+import enum
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -25,6 +26,17 @@ MAX_GROUP = 256
 """Pieces of work in one transaction: bounds how long a commit, and who waits for it, can take."""
 
 
+class Kind(enum.Enum):
+    """When whoever waits for a piece of work is told."""
+
+    PROMISE = "promise"
+    """Once it is on the disk: somebody will rely on it."""
+    NOTE = "note"
+    """Once it is committed: a power cut may undo it, and it is then made up for."""
+    CHORE = "chore"
+    """Once it is done, by itself and outside any transaction."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What became of one piece of work: its value, or its error."""
@@ -38,6 +50,11 @@ class Done:
             raise self.error
         return self.value
 
+    def despite(self, trouble: str) -> Done:
+        """Return what it comes to when `trouble`, "" for none, keeps the commit off the disk."""
+        is_undone = trouble and self.error is None
+        return Done(error=StorageUnavailable(trouble)) if is_undone else self
+
 
 @dataclass(frozen=True, slots=True)
 class _Job:
@@ -46,7 +63,7 @@ class _Job:
     work: Callable[..., Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
-    is_chore: bool
+    kind: Kind
 
 
 class Writer:
@@ -57,15 +74,18 @@ class Writer:
 
     Args:
         commit: carries a group out and says what became of each; raises nothing.
+        sync: puts it on the disk, and says what prevents that, "" for nothing; raises nothing.
         run_chore: the same for one chore.
     """
 
     def __init__(
         self,
         commit: Callable[[Sequence[Callable[..., Any]]], Sequence[Done]],
+        sync: Callable[[], str],
         run_chore: Callable[[Callable[..., Any]], Done],
     ) -> None:
         self._commit = commit
+        self._sync = sync
         self._run_chore = run_chore
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -73,14 +93,14 @@ class Writer:
         self._is_closed = False
         self.commit_times = Histogram(COMMIT_BOUNDS)
 
-    def submit(self, work: Callable[..., T], *, is_chore: bool = False) -> asyncio.Future[T]:
+    def submit(self, work: Callable[..., T], kind: Kind = Kind.PROMISE) -> asyncio.Future[T]:
         """Queue work and return a future of the running loop that gets its result.
 
         Raises:
             StorageUnavailable: closed.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(work, loop.create_future(), loop, is_chore)
+        job = _Job(work, loop.create_future(), loop, kind)
         with self._lock:
             if self._is_closed:
                 raise StorageUnavailable("the database is closed")
@@ -122,15 +142,22 @@ class Writer:
         return group
 
     def _serve(self, group: Sequence[_Job]) -> None:
-        jobs = [job for job in group if not job.is_chore]
+        jobs = [job for job in group if job.kind is not Kind.CHORE]
         if jobs:
-            started = perf_counter()
-            done = self._commit([job.work for job in jobs])
-            self.commit_times.observe(perf_counter() - started)
-            _wake(jobs, done)
+            self._carry_out(jobs)
         for job in group:
-            if job.is_chore:
-                _wake([job], [self._run_chore(job.work)])
+            if job.kind is Kind.CHORE:
+                _wake([(job, self._run_chore(job.work))])
+
+    def _carry_out(self, jobs: Sequence[_Job]) -> None:
+        started = perf_counter()
+        done = [*zip(jobs, self._commit([job.work for job in jobs]), strict=True)]
+        _wake([one for one in done if one[0].kind is Kind.NOTE])
+        is_anything_written = any(result.error is None for _, result in done)
+        trouble = self._sync() if is_anything_written else ""
+        self.commit_times.observe(perf_counter() - started)
+        promises = [one for one in done if one[0].kind is Kind.PROMISE]
+        _wake([(job, result.despite(trouble)) for job, result in promises])
 
     def _abandon(self, jobs: list[_Job]) -> None:
         with self._lock:
@@ -139,13 +166,13 @@ class Writer:
             job = self._jobs.get()
             if job is not None:
                 jobs.append(job)
-        _wake(jobs, [Done(error=StorageUnavailable("the writer has stopped")) for _ in jobs])
+        _wake([(job, Done(error=StorageUnavailable("the writer has stopped"))) for job in jobs])
 
 
-def _wake(jobs: Sequence[_Job], done: Sequence[Done]) -> None:
+def _wake(done: Sequence[tuple[_Job, Done]]) -> None:
     """Hand results to the loops that wait for them, with one call for each loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, Done]]] = defaultdict(list)
-    for job, result in zip(jobs, done, strict=True):
+    for job, result in done:
         by_loop[job.loop].append((job, result))
     for loop, results in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed and its coroutines gone; the work stays

@@ -120,3 +120,5 @@ class BrokenOnce:
             self.has_failed.set()
             raise StorageUnavailable("lock")
         return await self._database.read(work)
+
+    read_durable = read

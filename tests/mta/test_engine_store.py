@@ -112,7 +112,7 @@ class FailingDatabase:
         if self.errors:
             raise self.errors.pop(0)
 
-    read = write
+    read = note = write
 
 
 def test_a_result_is_never_forgotten_because_storage_has_trouble() -> None:

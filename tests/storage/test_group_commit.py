@@ -15,7 +15,7 @@ from storage import directives
 from storage.committer import Committer
 from storage.database import Connection, Database
 from storage.errors import StorageFull, StorageUnavailable
-from storage.writer import MAX_GROUP
+from storage.writer import MAX_GROUP, Kind, Writer
 
 
 class Gate:
@@ -208,21 +208,92 @@ def committer_with(turns: RecordingTurns, database: Database) -> Committer:
     return Committer(database._committer.connection, turns, turns)  # type: ignore[arg-type]
 
 
-def test_others_write_while_a_commit_is_synced(database: Database) -> None:
+def writer_with(turns: RecordingTurns, database: Database) -> Writer:
+    committer = committer_with(turns, database)
+    return Writer(committer.commit, committer.sync, committer.run_chore)
+
+
+async def test_others_write_while_a_commit_is_synced(database: Database) -> None:
     turns = RecordingTurns()
-    [done] = committer_with(turns, database).commit([adding("a")])
-    assert done.error is None
+    writer = writer_with(turns, database)
+    await writer.submit(adding("a"))
     assert turns.calls == ["turn", "end of turn", "sync"]
+    writer.close()
 
 
-def test_what_was_rolled_back_is_not_synced(database: Database) -> None:
+async def test_what_was_rolled_back_is_not_synced(database: Database) -> None:
     def fail(_: Connection) -> None:
         raise ValueError("simulated")
 
     turns = RecordingTurns()
-    [done] = committer_with(turns, database).commit([fail])
-    assert isinstance(done.error, ValueError)
+    writer = writer_with(turns, database)
+    with pytest.raises(ValueError, match="simulated"):
+        await writer.submit(fail)
     assert turns.calls == ["turn", "end of turn"]
+    writer.close()
+
+
+class SecondSync(RecordingTurns):
+    """A disk whose first sync is a quick one, and whose others wait to be let through."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        super().__init__()
+        self._others_fail = fails
+        self.may_end = threading.Event()
+
+    def sync(self) -> None:
+        if "sync" in self.calls:
+            assert self.may_end.wait(10)
+            self._fails = self._others_fail
+        super().sync()
+
+
+async def second_group(
+    writer: Writer, *works: tuple[Callable[[Connection], Any], Kind]
+) -> list[asyncio.Future[Any]]:
+    """Have the writer begin with these works as one group, its second."""
+    gate = Gate()
+    first = writer.submit(gate)
+    await gate.closed()
+    waiting = [writer.submit(work, kind) for work, kind in works]
+    gate.open()
+    await first
+    return waiting
+
+
+async def test_a_note_does_not_wait_for_the_sync_and_a_promise_does(database: Database) -> None:
+    turns = SecondSync()
+    writer = writer_with(turns, database)
+    promise, note = await second_group(
+        writer, (adding("promise"), Kind.PROMISE), (adding("note"), Kind.NOTE)
+    )
+    await note
+    assert sorted(targets(database)) == ["note", "promise"]
+    assert not promise.done()
+    turns.may_end.set()
+    await promise
+    assert turns.calls == ["turn", "end of turn", "sync"] * 2
+    writer.close()
+
+
+async def test_b06_whom_a_failed_sync_leaves_without_what_was_promised(database: Database) -> None:
+    turns = SecondSync(fails=True)
+    writer = writer_with(turns, database)
+    *promises, refused, note = await second_group(
+        writer,
+        (adding("a"), Kind.PROMISE),
+        (adding("b"), Kind.PROMISE),
+        (failing("c"), Kind.PROMISE),
+        (adding("d"), Kind.NOTE),
+    )
+    assert await note == "d"
+    turns.may_end.set()
+    errors = await asyncio.gather(*promises, refused, return_exceptions=True)
+    assert [type(one) for one in errors] == [StorageUnavailable, StorageUnavailable, LookupError]
+    assert errors[0] is not errors[1]  # each waiter raises its own
+    with pytest.raises(StorageUnavailable, match="restart"):
+        await writer.submit(adding("e"), Kind.NOTE)
+    writer.close()
 
 
 def test_b06_after_a_sync_of_the_log_has_failed_nothing_is_written_any_more(
@@ -230,13 +301,14 @@ def test_b06_after_a_sync_of_the_log_has_failed_nothing_is_written_any_more(
 ) -> None:
     turns = RecordingTurns(fails=True)
     committer = committer_with(turns, database)
-    done = committer.commit([adding("a"), adding("b")])
-    assert [type(one.error) for one in done] == [StorageUnavailable, StorageUnavailable]
-    assert done[0].error is not done[1].error  # each waiter raises its own
+    [done] = committer.commit([adding("a")])
+    assert done.error is None
+    assert committer.sync() == "simulated"
     assert committer.is_failed
     turns.calls.clear()
     [again] = committer.commit([adding("c")])
     assert "restart" in str(again.error)
+    assert "restart" in committer.sync()
     assert turns.calls == []
 
 

@@ -43,6 +43,39 @@ async def test_what_is_synced_after_a_commit_is_the_log_of_the_database(
         database.close()
 
 
+async def test_what_is_told_to_others_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, writer = Database.open(tmp_path), Database.open(tmp_path)
+    calls: list[str] = []
+
+    def look(connection: Connection) -> int:
+        calls.append("read")
+        return directives.last_id(connection)
+
+    try:
+        await writer.write(add)
+        monkeypatch.setattr(os, "fdatasync", lambda _: calls.append("sync"))
+        assert await database.read_durable(look) == 1
+        assert calls == ["read", "sync"]
+    finally:
+        database.close()
+        writer.close()
+
+
+async def test_a_database_that_was_closed_and_opened_again_can_be_read_for_others(
+    tmp_path: Path,
+) -> None:
+    before = Database.open(tmp_path)
+    await before.write(add)
+    before.close()
+    database = Database.open(tmp_path)
+    try:
+        assert await database.read_durable(directives.last_id) == 1
+    finally:
+        database.close()
+
+
 def test_a_log_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
     log = WriteAheadLog(tmp_path / "some.db")
     with pytest.raises(StorageUnavailable, match=r"some\.db-wal: cannot sync: No such file"):
