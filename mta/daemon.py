@@ -46,6 +46,8 @@ EXIT_OK, EXIT_FAILED, EXIT_CONFIGURATION, EXIT_LOCKED = 0, 1, 2, 75
 ENDPOINTS_FILE = "endpoints.json"
 """In the data directory while serving: the addresses bound and the processes, for tools."""
 
+COLLECT_AFTER = 10_000
+"""Objects made and not freed before cycles are looked for; by default 700, which is one message."""
 REHEARSAL_TIME = 30
 """Seconds in which new settings have to be tried."""
 
@@ -162,6 +164,7 @@ class _Server:
         if code != EXIT_OK:
             return code
         gc.freeze()  # what is there by now stays shared between all processes
+        gc.set_threshold(COLLECT_AFTER)
         return Supervisor(
             self._parts,
             self._orders(self._plan),
