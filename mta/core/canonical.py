@@ -12,6 +12,12 @@ import re
 RARE = 64
 """Octets for each space to take out, at least, when they are taken out one by one."""
 
+HELD = 2047
+"""Octets up to which hashlib keeps the interpreter; to get it back among threads costs more than to
+hash a few times as many."""
+LONG = 65_536
+"""Octets above which others had better run meanwhile."""
+
 _RUN = re.compile(rb"[ \t]+")
 _SPARE = re.compile(rb" (?= |\r\n)")
 _SPACES = re.compile(rb"  ++")
@@ -56,10 +62,15 @@ class BodyHasher:
         if end:
             if self._line_ends:
                 self._hash.update(b"\r\n" * self._line_ends)
-            self._hash.update(content[:end])
+            self._absorb(content[:end])
             self._is_empty = False
             self._line_ends = 0
         self._line_ends += (len(content) - end) // 2
+
+    def _absorb(self, content: bytes) -> None:
+        step = HELD if len(content) <= LONG else len(content)
+        for start in range(0, len(content), step):
+            self._hash.update(content[start : start + step])
 
 
 def body_hash(data: bytes) -> bytes:

@@ -6,7 +6,7 @@ from dkim.canonicalization import Relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.core.canonical import BodyHasher, body_hash, relaxed_header
+from mta.core.canonical import HELD, LONG, BodyHasher, body_hash, relaxed_header
 
 BODY = st.lists(
     st.sampled_from([b"\r\n", b"\r", b"\n", b" ", b"\t", b"x", b"yz", b"\0", b"\x0b", b"\xff"]),
@@ -48,6 +48,12 @@ def test_chunks_hash_like_the_whole(body: bytes, cuts: list[int]) -> None:
     for start, end in pairwise(borders):
         hasher.update(body[start:end])
         assert hasher.digest() == body_hash(body[:end])
+
+
+@pytest.mark.parametrize("size", [HELD - 1, HELD, HELD + 1, 3 * HELD, LONG, LONG + 1])
+def test_bodies_that_are_hashed_in_pieces(size: int) -> None:
+    body = b"x" * (size - 2) + b"\r\n"
+    assert body_hash(body) == sha256(body)
 
 
 @given(BODY)
