@@ -78,7 +78,7 @@ class SettlingRules:
 
 
 class Settler:
-    """Writes down results; what comes back from here is committed, and about to be synced."""
+    """Writes down results; what comes back from here is committed, and synced soon."""
 
     def __init__(
         self, store: EngineStore, timetable: Timetable, rules: SettlingRules, draws: Random

@@ -155,7 +155,7 @@ class Database:
         return await self._writer.submit(work)
 
     async def note(self, work: Work[T]) -> T:
-        """Do what write() does, but return at COMMIT, just before the sync.
+        """Do what write() does, but return at COMMIT; the sync follows soon (writer.LEISURE).
 
         For what nobody outside relies on. A power cut may undo it, with all that came after it.
         """

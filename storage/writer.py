@@ -1,7 +1,7 @@
 """The writer thread: a queue of work in front, a group at a time behind.
 
 While one group is being committed the next one gathers, so the busier the server, the more mail
-shares one sync. Not here: what a transaction is (database.py, which brings the callables).
+shares one sync. Groups in which nobody waits for the disk share a sync as well. Not here: what a transaction is (database.py, which brings the callables).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
-from time import perf_counter
+from queue import Empty, SimpleQueue
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 from mta.core.histogram import COMMIT_BOUNDS, Histogram
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 MAX_GROUP = 256
 """Pieces of work in one transaction: bounds how long a commit, and who waits for it, can take."""
+LEISURE = 0.02
+"""Seconds after which what was only noted is synced, unless a promise comes before."""
 
 
 class Kind(enum.Enum):
@@ -32,7 +34,7 @@ class Kind(enum.Enum):
     PROMISE = "promise"
     """Once it is on the disk: somebody will rely on it."""
     NOTE = "note"
-    """Once it is committed: a power cut may undo it, and it is then made up for."""
+    """Once it is committed: a power cut may undo it, and what it says is then found out again."""
     CHORE = "chore"
     """Once it is done, by itself and outside any transaction."""
 
@@ -91,6 +93,7 @@ class Writer:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._sync_by: float | None = None  # of time.monotonic(); None: all is on the disk
         self.commit_times = Histogram(COMMIT_BOUNDS)
 
     def submit(self, work: Callable[..., T], kind: Kind = Kind.PROMISE) -> asyncio.Future[T]:
@@ -125,6 +128,8 @@ class Writer:
         try:
             while group := self._next_group():
                 self._serve(group)
+            if self._sync_by is not None:
+                self._catch_up()
         finally:
             # Nothing is left, unless what broke is not even an Exception: nobody may wait for ever.
             self._abandon(group)
@@ -133,13 +138,21 @@ class Writer:
         """Wait for work and return all there is, up to a bound; nothing when it is time to end."""
         group: list[_Job] = []
         while len(group) < MAX_GROUP and not (group and self._jobs.empty()):
-            job = self._jobs.get()
+            job = self._next_job()
             if job is None:
                 if group:
                     self._jobs.put(None)  # for the next call
                 break
             group.append(job)
         return group
+
+    def _next_job(self) -> _Job | None:
+        if self._sync_by is not None:
+            try:
+                return self._jobs.get(timeout=max(0.0, self._sync_by - monotonic()))
+            except Empty:
+                self._catch_up()
+        return self._jobs.get()
 
     def _serve(self, group: Sequence[_Job]) -> None:
         jobs = [job for job in group if job.kind is not Kind.CHORE]
@@ -153,11 +166,18 @@ class Writer:
         started = perf_counter()
         done = [*zip(jobs, self._commit([job.work for job in jobs]), strict=True)]
         _wake([one for one in done if one[0].kind is Kind.NOTE])
-        is_anything_written = any(result.error is None for _, result in done)
-        trouble = self._sync() if is_anything_written else ""
-        self.commit_times.observe(perf_counter() - started)
+        if self._sync_by is None and any(result.error is None for _, result in done):
+            self._sync_by = monotonic() + LEISURE
         promises = [one for one in done if one[0].kind is Kind.PROMISE]
+        is_due = self._sync_by is not None and (promises or self._sync_by <= monotonic())
+        trouble = self._catch_up() if is_due else ""
+        self.commit_times.observe(perf_counter() - started)
         _wake([(job, result.despite(trouble)) for job, result in promises])
+
+    def _catch_up(self) -> str:
+        """Sync all that was committed; return what prevents it, "" for nothing."""
+        self._sync_by = None
+        return self._sync()
 
     def _abandon(self, jobs: list[_Job]) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ import pytest
 from pysqlite3 import dbapi2
 
 from storage import directives
+from storage import writer as module
 from storage.committer import Committer
 from storage.database import Connection, Database
 from storage.errors import StorageFull, StorageUnavailable
@@ -274,6 +275,29 @@ async def test_a_note_does_not_wait_for_the_sync_and_a_promise_does(database: Da
     await promise
     assert turns.calls == ["turn", "end of turn", "sync"] * 2
     writer.close()
+
+
+async def test_notes_of_several_groups_share_a_sync_that_comes_by_itself(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEISURE", 1.0)
+    turns = RecordingTurns()
+    writer = writer_with(turns, database)
+    for target in "abc":
+        await writer.submit(adding(target), Kind.NOTE)
+    async with asyncio.timeout(10):
+        while turns.calls[-1] != "sync":
+            await asyncio.sleep(0.01)
+    assert turns.calls.count("sync") < turns.calls.count("turn") == 3
+    writer.close()
+
+
+async def test_notes_are_synced_before_the_writer_ends(database: Database) -> None:
+    turns = RecordingTurns()
+    writer = writer_with(turns, database)
+    await writer.submit(adding("a"), Kind.NOTE)
+    writer.close()
+    assert turns.calls == ["turn", "end of turn", "sync"]
 
 
 async def test_b06_whom_a_failed_sync_leaves_without_what_was_promised(database: Database) -> None:
