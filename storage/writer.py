@@ -1,7 +1,8 @@
 """The writer thread: a queue of work in front, a group at a time behind.
 
 While one group is being committed the next one gathers, so the busier the server, the more mail
-shares one sync. Groups in which nobody waits for the disk share a sync as well. Not here: what a transaction is (database.py, which brings the callables).
+shares one sync. Groups in which nobody waits for the disk share a sync as well. Not here: what a
+transaction is (database.py, which brings the callables).
 """
 
 from __future__ import annotations

@@ -191,6 +191,7 @@ class RecordingTurns:
 
     def __init__(self, *, fails: bool = False) -> None:
         self.calls: list[str] = []
+        self.has_synced = threading.Event()
         self._fails = fails
 
     def __enter__(self) -> None:
@@ -201,6 +202,7 @@ class RecordingTurns:
 
     def sync(self) -> None:
         self.calls.append("sync")
+        self.has_synced.set()
         if self._fails:
             raise StorageUnavailable("simulated")
 
@@ -285,9 +287,7 @@ async def test_notes_of_several_groups_share_a_sync_that_comes_by_itself(
     writer = writer_with(turns, database)
     for target in "abc":
         await writer.submit(adding(target), Kind.NOTE)
-    async with asyncio.timeout(10):
-        while turns.calls[-1] != "sync":
-            await asyncio.sleep(0.01)
+    assert await asyncio.to_thread(turns.has_synced.wait, 10)
     assert turns.calls.count("sync") < turns.calls.count("turn") == 3
     writer.close()
 
