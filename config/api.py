@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
 from config import units
 from config.units import Endpoint
 from mta.core import sandbox
+from mta.core.frozen import frozen
 from mta.core.network import IpNetwork
 from mta.core.rate_limit import Limit
 
@@ -20,7 +20,7 @@ API_LISTEN = Endpoint("127.0.0.1", 8025)
 LOOPBACK: tuple[IpNetwork, ...] = (units.network("127.0.0.0/8"), units.network("::1"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApiLimits:
     """[api.limits]: requests of each API key, connections of each client."""
 
@@ -32,7 +32,7 @@ class ApiLimits:
     connections_per_address: Count = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Login:
     """[api.login]: users with a password, who get a token for it."""
 
@@ -42,7 +42,7 @@ class Login:
     link: timedelta = timedelta(minutes=15)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Api:
     """[api]: the HTTP control API; listen None switches it off."""
 

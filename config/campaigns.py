@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from config import units
 from mta.core.campaign import Brakes
+from mta.core.frozen import frozen
 
 Percent = Annotated[float, units.number(0.0, 100.0)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Campaigns:
     """[campaigns]: when a campaign pauses itself."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from config import units
+from mta.core.frozen import frozen
 
 Provider = Annotated[Literal["", "sandbox"], units.choice("", "sandbox")]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Channels:
     """[channels]: who carries what is not mail of ours; "" is nobody."""
 

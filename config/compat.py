@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated
 
 from config import units
 from config.loader import Entries
+from mta.core.frozen import frozen
 from mta.core.rate_limit import Limit
 
 Limits = Annotated[tuple[Limit, ...], units.several(units.rate)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompatLimits:
     """[compat.limits]: requests of each API key in one dialect, besides [api.limits]."""
 
@@ -23,7 +24,7 @@ class CompatLimits:
     emailflow_bulk: Limits = (units.rate("60/m"),)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compat:
     """[compat]: what operators can choose for dialects; hosts are hosts -> name of a dialect."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from mta.core.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credits:
     """[credits]: a credit for each recipient, reserved, then charged or given back."""
 

@@ -12,12 +12,13 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from config import units
+from mta.core.frozen import frozen
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class SettingsError(Exception):
     """The configuration cannot be used. One line: file, key, value, and what is allowed there."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entries:
     """Reads a table whose keys the operator chooses, such as [routing].
 
@@ -46,14 +47,14 @@ class Entries:
     value: units.Reader[object]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Overrides:
     """Readers for fields of a dataclass in mta/core, which cannot name them itself."""
 
     readers: Mapping[str, units.Reader[object]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where in which file we are reading.
 

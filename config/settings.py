@@ -7,7 +7,7 @@ the two equal. Reading single values is units.py, filling the dataclasses loader
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,6 +23,7 @@ from config.loader import Entries, Overrides, Place, SettingsError, parse_toml, 
 from config.units import Endpoint
 from mta.core.bounce import BounceClass
 from mta.core.domain_records import Instance
+from mta.core.frozen import frozen
 from mta.core.pin import Pin
 from mta.core.quota import Quota
 from mta.core.retry import RetrySchedule
@@ -42,7 +43,7 @@ PLACES = (Path("mta.toml"), Path("/etc/mta/mta.toml"))
 """Where the configuration is looked for when no --config names it, in this order."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Server:
     """[server]: who and where we are."""
 
@@ -51,7 +52,7 @@ class Server:
     disk_reserve: Size = 64 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Engine:
     """[engine]: processes of `mta serve`."""
 
@@ -59,7 +60,7 @@ class Engine:
     shutdown_timeout: timedelta = timedelta(seconds=30)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Submission:
     """[smtp.submission]: the SMTP door for apps."""
 
@@ -80,7 +81,7 @@ class Submission:
     session_timeout: timedelta = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reports:
     """[smtp.reports]: the SMTP door for bounce and complaint reports."""
 
@@ -94,7 +95,7 @@ class Reports:
     max_per_minute: Count = 300
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Smtp:
     """[smtp]: both doors."""
 
@@ -102,7 +103,7 @@ class Smtp:
     reports: Reports = Reports()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tls:
     """[tls]: our certificate for the SMTP doors, PEM files; both or neither."""
 
@@ -110,7 +111,7 @@ class Tls:
     key: OptionalPath = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dns:
     """[dns]: whom to ask; no nameservers means those of /etc/resolv.conf."""
 
@@ -119,7 +120,7 @@ class Dns:
     max_queries: Count = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivery:
     """[delivery]: how mail goes out. Timeouts follow RFC 5321 4.5.3.2."""
 
@@ -144,7 +145,7 @@ class Delivery:
     ] = field(default_factory=RetrySchedule)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dkim:
     """[dkim]: which signatures go on; no algorithms signs nothing."""
 
@@ -153,7 +154,7 @@ class Dkim:
     ] = ("rsa-sha256", "ed25519-sha256")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Domains:
     """[domains]: the DNS records of sender domains."""
 
@@ -162,14 +163,14 @@ class Domains:
     check_interval: timedelta = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """[policy]: what is accepted from our own clients."""
 
     require_verified_domain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendingQuota:
     """[quota]: emails that each tenant may send; 0 is as many as it likes."""
 
@@ -182,7 +183,7 @@ class SendingQuota:
         return Quota(self.per_hour or None, self.per_day or None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suppression:
     """[suppression]: which failures stop further mail to an address, one rule for each class."""
 
@@ -206,7 +207,7 @@ class Suppression:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dsn:
     """[dsn]: delivery reports to whoever submits by SMTP."""
 
@@ -215,7 +216,7 @@ class Dsn:
     max_returned: Size = 64 * 2**10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retention:
     """[retention]: how long finished mail stays readable."""
 
@@ -225,7 +226,7 @@ class Retention:
     requests: timedelta = timedelta(days=7)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Webhooks:
     """[webhooks]: how events are posted to the app."""
 
@@ -236,7 +237,7 @@ class Webhooks:
     max_backlog: Count = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Log:
     """[log]: lines on standard error."""
 
@@ -244,14 +245,14 @@ class Log:
     level: Annotated[str, units.choice("debug", "info", "warning", "error")] = "info"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounces:
     """[bounces]: how refusals and reports are read."""
 
     rules: OptionalPath = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """Every table of mta.toml."""
 

@@ -11,13 +11,13 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mta.core.address import AddressError, to_ascii_domain
+from mta.core.frozen import frozen
 from mta.core.network import IpNetwork, parse_endpoint
 from mta.core.pin import Pin, PinError, parse_pin
 from mta.core.rate_limit import Limit, parse_limit
@@ -51,7 +51,7 @@ class BadValueError(Exception):
     """A reader refuses a value; the message says what is allowed and starts with "must"."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """Where to listen or whom to ask: an IP address or host name without brackets, and a port."""
 

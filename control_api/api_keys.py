@@ -6,7 +6,6 @@ answer that is repeated for an Idempotency-Key lacks the secret: it is stored no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
@@ -23,6 +22,7 @@ from mta.core.access import SCOPES, UNRESTRICTED, Access, exceeds
 from mta.core.address import AddressError, to_ascii_domain
 from mta.core.api_key import ENTROPY_SIZE, format_key, key_hash, last4
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.network import IpNetwork
 from storage import tenants
 from storage.database import Connection
@@ -37,7 +37,7 @@ GRACE = timedelta(days=1)
 MAX_GRACE = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wish:
     """A key as it is to be."""
 

@@ -8,7 +8,6 @@ composing before (automation_work.py).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
@@ -17,6 +16,7 @@ from control_api.automation_mail import Mails, audience_of
 from mta.core.automation import ChangeTags, Post, Send, Transfer, Wait
 from mta.core.automation_plan import Place, wait_until
 from mta.core.contact import Status
+from mta.core.frozen import frozen
 from mta.core.submission import Submission
 from storage import audiences, contacts, joining, memberships, suppressions, unsubscribes
 from storage.audiences import AudienceRecord
@@ -33,7 +33,7 @@ DONE, SKIPPED, FAILED, RETRYING = "done", "skipped", "failed", "retrying"
 _TYPES = {Send: "send", Wait: "wait", ChangeTags: "tag", Post: "webhook"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """How a step ended.
 
@@ -48,7 +48,7 @@ class Ended:
     email_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Actor:
     """Acts for runs of one automation.
 

@@ -8,7 +8,7 @@ Not here: requests (automation_runs.py), what runs do (automation_work.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -19,6 +19,7 @@ from mta.core.automation_condition import all_hold
 from mta.core.automation_plan import next_look, wanted_days
 from mta.core.contact import Status
 from mta.core.event import EventKind
+from mta.core.frozen import frozen
 from storage import audiences, automation_people, automation_runs, automations, event_feed
 from storage.automation_people import Dates, Person
 from storage.automation_runs import Entrant
@@ -36,7 +37,7 @@ LOOKED_AT_ONCE = 1_000
 _KINDS: Mapping[str, EventKind] = {kind.value: event for event, kind in TRIGGER_KINDS.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Seen:
     """What a part of the journal comes to: who enters, and up to which seq it was read."""
 
@@ -208,7 +209,7 @@ def _enter(connection: Connection, entrants: Iterable[Entrant], now: datetime) -
         automation_runs.enter(connection, one, now=now)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Looked:
     """What a look at some dates comes to: who enters, and where the look goes on, and when."""
 

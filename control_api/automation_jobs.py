@@ -6,12 +6,13 @@ Not here: doing it (automation_work.py, automation_posts.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from control_api.automation_tools import Tools
 from mta.core.automation import Post, Send
 from mta.core.automation_condition import Facts
 from mta.core.automation_plan import Place, next_place
+from mta.core.frozen import frozen
 from storage import automation_people, automations
 from storage.automation_people import Person
 from storage.automation_runs import RunRecord
@@ -19,7 +20,7 @@ from storage.automations import AutomationRecord
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """What is next for a run; None: it is at its end."""
 

@@ -6,7 +6,7 @@ Not here: whether somebody may get one, which is asked when it is accepted (auto
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from control_api.automation_jobs import Job
@@ -21,6 +21,7 @@ from control_api.personal_mail import (
 from mta.core.address import parse_address
 from mta.core.automation import Send
 from mta.core.envelope import Priority
+from mta.core.frozen import frozen
 from mta.core.mime import Mailbox
 from mta.core.submission import Submission
 from mta.core.unsubscribe import UnsubscribeOffer
@@ -33,7 +34,7 @@ LetterKey = tuple[int, int, str]
 """Version, position, "aud_..." or "": runs that have these in common get the same mail."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Material:
     """What a mail is made of, or why there is none; fields are the audience's."""
 
@@ -108,7 +109,7 @@ def _reply_to(audience: AudienceRecord | None) -> tuple[Mailbox, ...]:
     return (Mailbox("", parse_address(address)),) if address else ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mails:
     """Row number of a run -> its mail, or why there is none."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import time, timedelta
 
 from control_api.automation_conditions import read_conditions, read_id
@@ -19,6 +18,7 @@ from control_api.errors import FieldError
 from control_api.fields import Fields
 from mta.core.automation import Definition, Reentry, Trigger, TriggerType
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.json_text import encode
 from storage.automations import ACTIVE, EVERY_NAME, PAUSED
 
@@ -33,7 +33,7 @@ _TYPES = tuple(one.value for one in TriggerType)
 _REENTRIES = tuple(one.value for one in Reentry)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What a request says of an automation: name, status, and what it does, typed and as given."""
 

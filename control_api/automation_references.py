@@ -7,7 +7,6 @@ says so. Not here: the form of the request (automation_payload.py).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from control_api.automation_payload import Wish
 from control_api.errors import FieldError
@@ -23,12 +22,13 @@ from mta.core.automation_condition import (
     IsMember,
     Not,
 )
+from mta.core.frozen import frozen
 from storage import audiences
 from storage.audiences import AudienceRecord
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Author:
     """Who makes an automation.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from control_api.automation_payload import read_definition
@@ -16,13 +16,14 @@ from control_api.http_client import HttpClient
 from control_api.personal_mail import Composer
 from mta.core.automation import Definition, Program, flattened
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from storage.database import Database
 
 _KEPT = 500
 """Definitions in memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """A definition, and its steps as a program."""
 
@@ -52,7 +53,7 @@ class Library:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tools:
     """What the parts work with.
 

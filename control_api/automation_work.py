@@ -12,7 +12,6 @@ which have workers of their own (automation_posts.py), single effects (automatio
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -21,6 +20,7 @@ from control_api.automation_jobs import Job, read_jobs
 from control_api.automation_mail import Mails, Materials, compose, materials
 from control_api.automation_tools import Tools
 from control_api.submissions import discard
+from mta.core.frozen import frozen
 from storage import automation_runs, automations, faults
 from storage.automation_runs import Move, RunState
 from storage.automations import AutomationRecord
@@ -30,7 +30,7 @@ BATCH = 100
 """Runs of one automation in one transaction."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Batch:
     """What is next for runs of one automation, and what their mails are made of."""
 
@@ -39,7 +39,7 @@ class _Batch:
     materials: Materials
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Outcome:
     """Which mails were accepted, and whether there is anything new for others to look at."""
 

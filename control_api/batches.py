@@ -7,7 +7,7 @@ Errors name their place as "emails[3].to", for a bare array of emails too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from starlette.responses import Response
 
@@ -30,6 +30,7 @@ from control_api.routes import Call, timestamp
 from control_api.submissions import Origin
 from control_api.template_field import Loaded
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.submission import Submission
 from storage.credits import Account, InsufficientCredits, account
 from storage.database import Connection
@@ -52,7 +53,7 @@ VALIDATION = "X-Batch-Validation"
 Errors = tuple[FieldError, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Batch:
     """A batch as read from the body.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from control_api.errors import ApiError, Problem, render
+from mta.core.frozen import frozen
 from mta.core.http_request import REFUSAL, Refusal
 
 BODY_GRACE = 60.0
@@ -57,7 +57,7 @@ def _has_body(request: Request) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Streamed:
     """Bodies that are used as they come: their bytes at most, and their media type; "" for any."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from starlette.responses import Response
@@ -30,6 +30,7 @@ from control_api.submissions import discard
 from mta.core.address import parse_address
 from mta.core.campaign import Action, Todo, is_allowed
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.mime import Mailbox
 from mta.core.submission import Submission
 from storage import campaign_moves, campaign_turns, campaigns
@@ -43,7 +44,7 @@ SAMPLE = 20
 """Recipients for whom the text is tried before a campaign is sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Ready:
     """A campaign with what it takes to send it."""
 
@@ -244,7 +245,7 @@ def _compose_tests(
 # Pausing, resuming, canceling.
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Move:
     """What a request does.
 

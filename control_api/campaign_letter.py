@@ -6,7 +6,7 @@ Not here: composing (personal_mail.py), whose turn it is (storage/campaign_turns
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from control_api.errors import FieldError
@@ -20,6 +20,7 @@ from control_api.personal_mail import (
 )
 from mta.core.address import AddressError, parse_address
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.letter import Variables
 from mta.core.mime import Mailbox
 from mta.core.submission import Submission
@@ -33,7 +34,7 @@ from storage.database import Connection
 from storage.memberships import MemberRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Material:
     """What storage has for the letter of a campaign.
 

@@ -6,7 +6,7 @@ Not here: the routes (campaigns.py), audiences, which storage knows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 
 from control_api.errors import ApiError, FieldError, Problem, invalid
@@ -25,6 +25,7 @@ from control_api.tracking_field import read_tracking
 from mta.core.address import MAX_MAILBOX, AddressError, parse_address
 from mta.core.campaign import Content, Segment
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.mime import Mailbox
 from mta.core.tracking import Tracking
 from storage.campaigns import CampaignRecord, Plan, Recipient
@@ -42,7 +43,7 @@ _NO_SMS = Problem(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What a body asks for.
 

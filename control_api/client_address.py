@@ -7,11 +7,11 @@ that counts is the last one that is not a proxy's own. Anybody can send the head
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from starlette.requests import Request
 
+from mta.core.frozen import frozen
 from mta.core.network import IpNetwork, in_networks
 
 _FORWARDED_FOR = "x-forwarded-for"
@@ -19,7 +19,7 @@ _MAX_ADDRESSES = 20
 """Entries of the header that are looked at, from the end."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientAddress:
     """Where a request is from.
 

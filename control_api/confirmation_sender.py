@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -27,6 +26,7 @@ from control_api.tracker import Tracker
 from mta.core.address import AddressError, parse_address
 from mta.core.confirmation import Confirmation, token
 from mta.core.envelope import Priority
+from mta.core.frozen import frozen
 from mta.core.mime import Mailbox
 from mta.core.submission import Submission
 from mta.core.template import Source
@@ -64,7 +64,7 @@ OURS = Source(
 """The mail unless the audience has a template of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Person:
     """Somebody who is to be asked, and what the mail is made of.
 

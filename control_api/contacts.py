@@ -8,7 +8,6 @@ Compared by the key of the address (core/address.py). Not here: audiences and wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from starlette.responses import Response
 
@@ -26,6 +25,7 @@ from control_api.idempotency import Outcome, Written, once
 from control_api.paging import read_page, wants_total
 from control_api.routes import Call, Route, json_response, timestamp
 from mta.core.address import AddressError, parse_address
+from mta.core.frozen import frozen
 from storage import audiences, contacts, joining
 from storage.contacts import ContactFilter, ContactRecord, NewContact
 from storage.database import Connection
@@ -127,7 +127,7 @@ def _shown(call: Call, connection: Connection, key: str) -> dict[str, object]:
     return contact_json(found)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Batch:
     """The contacts of a batch that could be read, and what is wrong with the others."""
 

@@ -6,8 +6,6 @@ are the engine's part (domain_work.py). Not here: the shapes (domain_views.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from starlette.responses import Response
 
 from control_api.domain_views import findings_of, in_full, summary
@@ -20,6 +18,7 @@ from control_api.routes import Call, Route, json_response
 from mta.core.address import AddressError, to_ascii_domain
 from mta.core.domain_records import KeyState, is_selector, is_within, next_selector
 from mta.core.domain_report import zone_file
+from mta.core.frozen import frozen
 from storage import dkim_rotation, domains
 from storage.database import Connection
 from storage.domains import DkimKeyRecord, DomainExists, DomainRecord
@@ -30,7 +29,7 @@ _EXISTS = Problem(409, "domain_exists", "You have added this domain already.")
 _TAKEN = Problem(409, "domain_taken", "This domain is in use by another account of this server.")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _NewDomain:
     name: str
     selector: str

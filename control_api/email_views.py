@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from control_api.fields import Fields, parse_time
 from control_api.paging import Page, read_page, render_walk, wants_total
 from control_api.routes import Call, json_response, timestamp
 from mta.core.address import AddressError, parse_address, to_ascii_domain
+from mta.core.frozen import frozen
 from mta.core.ids import number_of
 from storage import engine_state, events, message_lists, messages, tracking
 from storage.database import Connection
@@ -74,7 +74,7 @@ async def list_emails(call: Call) -> Response:
     return json_response(listed)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Query:
     """What a list request asks."""
 

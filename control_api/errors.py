@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mta.core.frozen import frozen
 from mta.core.json_text import encode
 from storage.errors import StorageError, StorageFull
 
@@ -29,7 +30,7 @@ RETRY_AFTER = 5
 """Seconds a client is asked to wait while storage is full or unavailable."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FieldError:
     """What is wrong with one field of a request body.
 
@@ -49,7 +50,7 @@ class FieldError:
         return FieldError(f"{parent}{joint}{self.field}", self.code, self.message)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """An answer that is an error.
 

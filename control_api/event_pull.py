@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +20,7 @@ from control_api.fields import Fields
 from control_api.routes import Call, Route, json_response
 from control_api.webhook_message import content_of
 from mta.core.event import EventKind
+from mta.core.frozen import frozen
 from mta.core.ids import number_of, numbered_id
 from storage import event_feed, events, messages
 from storage.database import Connection
@@ -35,7 +36,7 @@ _PAUSE = 1.0
 """Seconds between two looks of one waiting request that find nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wish:
     """What is asked for.
 
@@ -56,7 +57,7 @@ class _Wish:
     wait: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     """A page of the journal, and the seq to go on from."""
 

@@ -7,7 +7,7 @@ examples. Not here: the vocabulary itself (core/event.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 
 from starlette.responses import Response
@@ -16,11 +16,12 @@ from control_api.routes import Call, Route, json_response
 from control_api.webhook_message import body_of
 from mta.core.access import ANY_KEY
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from mta.core.json_text import decode
 from storage.events import NO_ROW, JournalEntry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EventType:
     """A kind of event, for people.
 

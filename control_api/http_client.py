@@ -14,13 +14,13 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from mta.core.frozen import frozen
 from mta.core.network import IpNetwork, in_networks, is_public
 
 MAX_URL = 2048
@@ -52,7 +52,7 @@ class _AddressError(OSError):
     """The host is, or resolves to, an address inside the network."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answered:
     """The endpoint answered.
 
@@ -73,7 +73,7 @@ class Answered:
         return 200 <= self.status <= 299
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unanswered:
     """No answer: name, connection, TLS or deadline; `error` is one line that hides the URL."""
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from starlette.responses import Response
 
 from control_api.errors import ApiError, FieldError, Problem, invalid
 from control_api.routes import Call, json_response
+from mta.core.frozen import frozen
 from mta.core.idempotency import is_key
 from storage import idempotency
 from storage.database import Connection
@@ -33,7 +33,7 @@ _MISMATCH = Problem(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """What a request has written: the JSON value to answer with, and the ids of new emails."""
 
@@ -46,7 +46,7 @@ Act = Callable[[Connection], Written | Problem]
 twice, so it touches nothing but SQL."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """How a request ended.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
@@ -19,6 +18,7 @@ from control_api.fields import Fields
 from mta.core.contact import Status
 from mta.core.contact_csv import Layout, object_of
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.json_text import JsonError, decode
 from storage.audiences import AudienceField
 from storage.import_rows import RefusedRow
@@ -38,7 +38,7 @@ LOST = "\ufffd"
 """What stands for bytes that are no text."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """What is to be read.
 
@@ -57,7 +57,7 @@ class Job:
     start: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batch:
     """Rows `start` to `end` of a file: who is in them, those refused, and the bytes read so far."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from starlette.requests import Request
 
@@ -30,6 +29,7 @@ from mta.core.contact_csv import (
     targets_of,
 )
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.json_text import JsonError, decode, encode
 from storage.database import Database
 from storage.spool import SpoolFile
@@ -40,7 +40,7 @@ MAX_ROWS = 50_000
 """Contacts of an import in JSON; a list of more comes as CSV."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What an import is to do with its rows.
 
@@ -53,7 +53,7 @@ class Wish:
     status: Status | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upload:
     """A file in the spool.
 

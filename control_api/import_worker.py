@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -19,6 +18,7 @@ from typing import Any, TypeVar, cast
 from control_api.import_reader import ImportReader, ReaderDied, layout_from_json
 from control_api.import_rows import Batch, Job, UnreadableError
 from mta.core.contact import Status
+from mta.core.frozen import frozen
 from mta.core.json_text import decode
 from storage import audiences, faults, import_rows, imports
 from storage.database import Connection, Database
@@ -42,7 +42,7 @@ _GONE = "The audience was deleted."
 _DIED = "The file could not be read."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Ended:
     """How an import has ended: a status, and why; "" for nothing to say."""
 

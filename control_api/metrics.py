@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from starlette.responses import Response
 
 from control_api.client_address import client_address
 from control_api.routes import Call, Route, Services
+from mta.core.frozen import frozen
 from mta.core.prometheus import CONTENT_TYPE, Family, counter, gauge, histogram, render, value
 from storage import queue, stats
 from storage.database import Connection
@@ -29,7 +29,7 @@ SCOPE = "stats:read"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Stored:
     """What storage knows: kind, class, provider and count of events; the queue."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from control_api.fields import Fields
+from mta.core.frozen import frozen
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
@@ -27,7 +27,7 @@ _ID = re.compile(r"[a-z]{2,3}_[0-9A-HJKMNP-TV-Z]{26}")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """Which part of a list is asked for.
 

@@ -10,7 +10,6 @@ import base64
 import mimetypes
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -22,6 +21,7 @@ from control_api.unsubscribe_field import read_offer
 from mta.core.address import MAX_MAILBOX, AddressError, parse_address, parse_mailbox
 from mta.core.envelope import Priority
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.mime import Attachment, Mailbox
 from mta.core.tracking import NO_TRACKING, Tracking
 from mta.core.unsubscribe import UnsubscribeOffer
@@ -43,7 +43,7 @@ _UNITS = {"min": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timede
 _TYPES = mimetypes.MimeTypes()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Email:
     """A request to send one email, validated.
 

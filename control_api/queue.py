@@ -8,7 +8,6 @@ line.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -23,6 +22,7 @@ from control_api.routes import Call, Handler, Route, json_response, timestamp
 from mta.core.access import ADMIN, grants
 from mta.core.address import AddressError, to_ascii_domain
 from mta.core.explain import Block
+from mta.core.frozen import frozen
 from storage import engine_state, queue_changes, suspensions, tenancy
 from storage import queue as stored
 from storage.database import Connection
@@ -64,7 +64,7 @@ def _is_visible(call: Call, block: Block, depths: list[DomainDepth]) -> bool:
     return _is_admin(call) or any(block.covers(one.domain, one.host) for one in depths)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wish:
     """What a POST asks.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from control_api.errors import FieldError
@@ -18,6 +18,7 @@ from mta.core.address import Address, AddressError, parse_address
 from mta.core.dot import LineCheck
 from mta.core.envelope import Envelope, Priority, Recipient
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.header import (
     Field,
     HeaderBlock,
@@ -38,7 +39,7 @@ from storage.spool import Spool
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawEmail:
     """A request to send a message as it is, validated but for the message.
 

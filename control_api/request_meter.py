@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.datastructures import Headers
@@ -18,6 +17,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from control_api.client_address import client_address
+from mta.core.frozen import frozen
 from mta.core.network import IpNetwork
 from storage import request_log
 from storage.database import Database
@@ -39,7 +39,7 @@ _SECRET_PART = "{token}"  # noqa: S105 - the name of a parameter
 """In the path of routes that are reached by a secret."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asker:
     """Whose a request is.
 

@@ -7,7 +7,7 @@ authentication, limits and errors happen around it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -22,6 +22,7 @@ from control_api.request_meter import RequestMeter
 from control_api.schemas.base import UNDOCUMENTED, Spec
 from control_api.tracker import Tracker
 from control_api.webhook_formats import Formats
+from mta.core.frozen import frozen
 from mta.core.ids import milliseconds, new_id
 from mta.core.json_text import encode
 from mta.core.template import Templates
@@ -29,7 +30,7 @@ from storage.database import Database
 from storage.tenants import KeyRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Services:
     """What handlers work with; built once by the daemon.
 
@@ -87,7 +88,7 @@ class Services:
         return [new_id(prefix, at_ms, entropy[place : place + 10]) for place in places]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """One request to one handler; caller is None on public routes."""
 
@@ -115,7 +116,7 @@ class Call:
 Handler = Callable[[Call], Awaitable[Response]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """One operation of the API: the router and the OpenAPI document are made from these.
 
@@ -143,4 +144,4 @@ def json_response(value: object, status: int = 200) -> Response:
 
 def timestamp(at: datetime) -> str:
     """Return an aware time as the API writes it: RFC 3339 in UTC with milliseconds and "Z"."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

@@ -7,7 +7,6 @@ an event is in the figures as soon as it is in the journal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from starlette.responses import Response
@@ -16,6 +15,7 @@ from control_api import filters
 from control_api.fields import Fields
 from control_api.routes import Call, Route, json_response, timestamp
 from mta.core.event import EventKind
+from mta.core.frozen import frozen
 from storage import account_totals, stats
 from storage.account_totals import AccountTotals
 from storage.database import Connection
@@ -138,7 +138,7 @@ def _rate(part: int, whole: int) -> float | None:
     return round(part / whole, 5) if whole else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Question:
     """What a request for a series asks.
 

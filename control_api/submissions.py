@@ -7,8 +7,7 @@ here: reading the request (payload.py) and the transaction (storage/submissions.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from control_api.errors import FieldError
@@ -16,6 +15,7 @@ from control_api.payload import Email
 from mta.core.address import Address, parse_address
 from mta.core.canonical import body_hash
 from mta.core.envelope import Envelope, Recipient
+from mta.core.frozen import frozen
 from mta.core.header import MAX_HEADER_SIZE, MAX_SUBJECT, received_field, split_header
 from mta.core.message import HeaderFacts, Message
 from mta.core.mime import ComposeError, Draft, Mailbox, compose
@@ -25,7 +25,7 @@ from storage.errors import StorageError
 from storage.spool import INLINE_LIMIT, Spool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Where emails come from and what holds for all of them.
 
@@ -59,7 +59,7 @@ class Origin:
         return parse_address(f"bounces@{self.bounce_domain}") if self.bounce_domain else sender
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Marked:
     """HTML, and text, in pieces with places for tokens, as core.tracking.track cuts it.
 
@@ -246,9 +246,11 @@ def _facts(email: Email, message_id: str, *, has_8bit: bool) -> HeaderFacts:
     )
 
 
-def _shown(mailboxes: Iterable[Mailbox]) -> tuple[str, ...]:
+def _shown(mailboxes: Sequence[Mailbox]) -> tuple[str, ...]:
+    if not mailboxes:
+        return ()
     return tuple(
-        f"{one.name} <{one.address}>" if one.name else str(one.address) for one in mailboxes
+        [f"{one.name} <{one.address}>" if one.name else str(one.address) for one in mailboxes]
     )
 
 

@@ -6,11 +6,12 @@ Not here: the templates themselves (templates.py), Liquid and its bounds (mta/co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from control_api.errors import FieldError
 from control_api.fields import Fields, json_error, line_error
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.template import (
     MAX_SOURCE,
     MAX_SUBJECT,
@@ -26,7 +27,7 @@ from storage.database import Connection, Database
 _MAX_ID = 64
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TemplateUse:
     """What an email says of its template; id is "tpl_..."."""
 
@@ -34,7 +35,7 @@ class TemplateUse:
     variables: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """The templates that a request names.
 

@@ -7,7 +7,7 @@ its bounds (mta/core/template.py), emails that name a template (template_field.p
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from starlette.responses import Response
 
@@ -19,6 +19,7 @@ from control_api.paging import read_page
 from control_api.routes import Call, Route, json_response, timestamp
 from control_api.template_field import fill, read_block, read_variables, unreadable
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.template import MAX_SUBJECT, Source
 from storage import templates
 from storage.database import Connection
@@ -31,7 +32,7 @@ MAX_VERSIONS = 100
 _MAX_NUMBER = 2**31
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wish:
     name: str
     kind: str

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from mta.core.frozen import frozen
 from mta.core.tracking import Hit
 from mta.core.tracking_agents import Machine, machine_of
 from storage import domains, instance_secrets, tracking
@@ -27,7 +28,7 @@ FRESH = 5.0
 """Seconds between two looks at secrets and tracking hosts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Known:
     """What answering takes from storage."""
 

@@ -6,7 +6,6 @@ Not here: the journal itself (event_pull.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from starlette.responses import Response
@@ -18,6 +17,7 @@ from control_api.paging import read_page
 from control_api.routes import Call, Route, json_response, timestamp
 from control_api.webhook_message import content_of
 from control_api.webhooks import read_webhook
+from mta.core.frozen import frozen
 from mta.core.ids import number_of
 from storage import event_feed, events, webhook_attempts, webhook_history, webhook_retries, webhooks
 from storage.database import Connection
@@ -106,7 +106,7 @@ async def replay_event(call: Call) -> Response:
     return outcome.response()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Range:
     """What of the journal is to be replayed; times are aware, None is no limit."""
 

@@ -6,13 +6,13 @@ The native form is in webhook_message.py, those of dialects are theirs; app.py l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from mta.core.frozen import frozen
 from storage.events import JournalEntry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WebhookFormat:
     """How a post looks.
 

@@ -17,7 +17,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -26,6 +26,7 @@ from control_api.webhook_formats import Formats
 from control_api.webhook_message import format_named
 from control_api.webhook_plan import Breaker, Streak, is_gone, next_try, wished_wait
 from control_api.webhook_window import Post, Window
+from mta.core.frozen import frozen
 from storage import faults, webhook_outbox, webhooks
 from storage.database import Database
 from storage.errors import StorageError
@@ -45,7 +46,7 @@ LAZY_CURSOR = 1000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tools:
     """What all lanes share.
 

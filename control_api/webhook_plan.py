@@ -7,10 +7,10 @@ and storing webhook_lane.py. The schedule and the rules for disabling are those 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from control_api.http_client import Answered, Posted
+from mta.core.frozen import frozen
 from storage.webhooks import Health
 
 RETRY_AFTER = (
@@ -67,7 +67,7 @@ def is_gone(outcome: Posted) -> bool:
     return isinstance(outcome, Answered) and outcome.status == _GONE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Streak:
     """The failures since the last success.
 

@@ -13,7 +13,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -21,6 +20,7 @@ from control_api.http_client import HttpClient
 from control_api.journal_news import JournalNews
 from control_api.webhook_formats import Formats
 from control_api.webhook_lane import Lane, Tools
+from mta.core.frozen import frozen
 from storage import event_feed, events, webhooks
 from storage.database import Connection, Database
 from storage.errors import StorageError
@@ -38,7 +38,7 @@ _STORAGE_PAUSE = timedelta(seconds=10)
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Worker:
     """A lane at work."""
 

@@ -7,7 +7,6 @@ before it is enabled again.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 
 from starlette.responses import Response
@@ -19,6 +18,7 @@ from control_api.http_client import Answered, HttpClient, Posted
 from control_api.routes import Call, Route, json_response
 from control_api.webhook_formats import WebhookFormat
 from control_api.webhook_message import format_named
+from mta.core.frozen import frozen
 from storage import webhooks
 from storage.events import JournalEntry
 from storage.webhooks import WebhookRecord
@@ -28,7 +28,7 @@ BY_NAME = {one.kind.webhook_type: one for one in reversed(TYPES)}
 DEFAULT = "email.delivered"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trial:
     """A test post that was made.
 

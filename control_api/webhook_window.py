@@ -16,12 +16,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mta.core.frozen import frozen
 from storage.events import JournalEntry
 from storage.webhook_outbox import Kept, Outbox
 from storage.webhook_retries import Retry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Post:
     """An event to be posted.
 
@@ -35,7 +36,7 @@ class Post:
     message_row: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """What is to be written down.
 

@@ -7,7 +7,7 @@ test posts (webhook_trial.py), and what became of single events (webhook_events.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from starlette.responses import Response
@@ -21,6 +21,7 @@ from control_api.routes import Call, Route, json_response, timestamp
 from control_api.webhook_formats import Formats
 from control_api.webhook_message import NATIVE, SECRET_SIZE, format_secret
 from mta.core.event import EventKind
+from mta.core.frozen import frozen
 from storage import webhook_history, webhooks
 from storage.database import Connection
 from storage.webhooks import WebhookRecord
@@ -36,7 +37,7 @@ REQUESTED = "requested"
 """Why an endpoint is disabled that its owner has disabled."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wish:
     """What a request says of an endpoint; None: nothing. kinds () is all, also those to come."""
 

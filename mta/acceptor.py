@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from mta.core.frozen import frozen
 from storage import submissions
 from storage.database import Database
 from storage.submissions import Acceptance, Wish
@@ -23,7 +23,7 @@ MAX_BATCH = 32
 power of two takes the fewest statements (storage.sql.insert)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Waiting:
     wish: Wish
     acceptance: asyncio.Future[Acceptance]

@@ -11,15 +11,16 @@ import mmap
 import secrets
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
+
+from mta.core.frozen import frozen
 
 _COUNT = struct.Struct("<q")
 _MARK = 8
 """Octets that stand for a client. Their key is secret, so that nobody can choose two alike."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A connection's place.
 

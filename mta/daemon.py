@@ -15,7 +15,6 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +26,7 @@ from config.settings import Settings, SettingsError
 from mta import systemd
 from mta.board import Board
 from mta.composition import utc_now
+from mta.core.frozen import frozen
 from mta.core.json_text import encode
 from mta.crowd import Crowd
 from mta.doors import Doors, open_doors
@@ -90,7 +90,7 @@ def _exit_code(run: Callable[[], int]) -> int:
         return EXIT_FAILED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Plan:
     """What processes work with from a start or a reload on, all of them together."""
 

@@ -8,11 +8,11 @@ How many workers there are, and what a failure means for the site, is the dispat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from mta.core.extensions import Extensions
+from mta.core.frozen import frozen
 from mta.core.outcome import Accepted, Attempt, Outcome, Peer, Unreachable
 from mta.core.route import Route
 from mta.core.shaping import is_too_many_recipients
@@ -58,7 +58,7 @@ class SessionOpener(Protocol):
         """Return a session with the route, or why there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tools:
     """What every worker works with; `now` gives the time (aware, UTC)."""
 
@@ -240,7 +240,7 @@ class Worker:
         return transaction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Prepared:
     """A delivery in a worker's hands whose turn comes next, and its transaction."""
 
@@ -248,7 +248,7 @@ class _Prepared:
     transaction: Transaction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Share:
     """The entries of a transaction by what is to be done with them.
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -22,6 +21,7 @@ from mta.core.canonical import body_hash
 from mta.core.delivery_report import RecipientReport, Report, compose_report
 from mta.core.dsn import Action
 from mta.core.envelope import Envelope, Recipient
+from mta.core.frozen import frozen
 from mta.core.header import HeaderBlock, HeaderError, facts, split_header
 from mta.core.header_writer import ComposeError
 from mta.core.ids import milliseconds, new_id
@@ -41,7 +41,7 @@ TROUBLE_PAUSE = 5.0
 """Seconds until storage that is full or locked is asked again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportRules:
     """How reports are made.
 

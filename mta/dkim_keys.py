@@ -16,7 +16,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from mta.core.frozen import frozen
 from storage.domains import DkimKeyRecord
 from storage.errors import StorageUnavailable
 
@@ -54,7 +55,7 @@ class KeyFileError(Exception):
     """A key, or where it should go, is unusable; the message is one line for the operator."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PrivateKey:
     """A private key that signs; its repr shows no secret.
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from config.settings import Endpoint, Settings
+from mta.core.frozen import frozen
 
 BACKLOG = 1024
 """Connections that the kernel may hold for us to accept."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Doors:
     """Listening sockets by what is spoken on them; a context that closes them all.
 

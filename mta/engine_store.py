@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from mta.batching import Batcher
 from mta.core.disposition import Why
+from mta.core.frozen import frozen
 from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
 from mta.logs import log_event
 from storage import directives, domains, engine_state, faults, queue, return_hosts
@@ -31,7 +32,7 @@ MAX_WAIT = 30.0
 """Seconds between two tries of a call that storage could not carry out; doubling."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Marks:
     """How far the engine has read: the newest entry and directive it knows of (row ids)."""
 
@@ -39,7 +40,7 @@ class Marks:
     directive_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class News:
     """Domains whose entries may be due sooner than is known, and the marks to go on from.
 
@@ -53,7 +54,7 @@ class News:
     entries: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyBook:
     """What mail of a domain is sent with.
 

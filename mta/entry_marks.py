@@ -12,10 +12,10 @@ entry in complaints that leave everything else out.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from mta.core import tracking, unsubscribe
 from mta.core.address import Address
+from mta.core.frozen import frozen
 from mta.core.header_writer import header_block, plain
 from mta.core.return_path import Purpose, ReturnPath, encode
 from mta.core.submission import Door
@@ -24,7 +24,7 @@ from storage.queue import QueuedEntry, QueuedMessage
 _HAS_UNSUBSCRIBE = re.compile(rb"^list-unsubscribe[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryMarks:
     """What marks are made with.
 

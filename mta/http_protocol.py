@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mta.core.frozen import frozen
 from mta.core.http_request import (
     CROWDED,
     HEAD_TOO_LARGE,
@@ -40,7 +40,7 @@ _PIECE = 4096
 """Bytes parsed at once: how far something endless may be beyond its limit when that is noticed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConnectionLimits:
     """What a client may take.
 

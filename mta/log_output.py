@@ -13,9 +13,10 @@ import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TextIO
+
+from mta.core.frozen import frozen
 
 MAX_WAITING = 10_000
 """Lines that may wait for the writing thread; at some 200 bytes each, 2 MB."""
@@ -30,7 +31,7 @@ _LARGE_PIECE = 262_144
 """The same for a file, which never keeps anybody waiting."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Line:
     """A line with its end, and how many lines are lost with it: those, too, that it tells of."""
 

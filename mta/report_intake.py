@@ -31,6 +31,7 @@ from mta.core.findings import (
     is_same,
     wants_out,
 )
+from mta.core.frozen import frozen
 from mta.core.report_address import AddressRules, Sealed, read_local
 from mta.core.report_facts import ReportFacts
 from mta.core.return_path import Purpose
@@ -53,7 +54,7 @@ IDLE_TIME = 60.0
 """Seconds after which a parser without work is ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IntakeRules:
     """What follows from reports.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from ipaddress import IPv6Network, ip_address
@@ -19,6 +18,7 @@ from typing import assert_never
 
 from mta.core.address import Address
 from mta.core.envelope import Envelope
+from mta.core.frozen import frozen
 from mta.core.header import HeaderBlock, HeaderError
 from mta.core.loops import is_looping
 from mta.core.message import Message
@@ -125,7 +125,7 @@ class ReportsHandler:
                 yield found.path.entry_number
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Arrival:
     """A report on its way in; see smtp_session.Arrival."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast
 
@@ -22,6 +21,7 @@ import dns.resolver
 from dns.rdatatype import RdataType
 
 from mta.core.expiring import ExpiringMap
+from mta.core.frozen import frozen
 
 T = TypeVar("T")
 
@@ -42,24 +42,24 @@ class ResolverError(Exception):
     """There is no nameserver to ask; the message is for the operator."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found(Generic[T]):
     """The records, at least one, in the order of the answer."""
 
     records: tuple[T, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoData:
     """The name exists and has no record of that type."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoSuchDomain:
     """The name does not exist (NXDOMAIN), or it could not be the name of anything."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """No answer for now: SERVFAIL, REFUSED, timeout, garbage. `error` is one printable line."""
 

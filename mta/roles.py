@@ -9,12 +9,13 @@ each part is (daemon.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 from zlib import crc32
 
+from mta.core.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Share:
     """One of `count` delivery processes: the sites it owns are nobody else's.
 
@@ -32,7 +33,7 @@ class Share:
 ALL_SITES = Share()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """What one process does.
 

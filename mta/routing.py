@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import Random
 from typing import Literal
 
 from mta.core.expiring import ExpiringMap
+from mta.core.frozen import frozen
 from mta.core.mx import Record, interleave, is_null, order_hosts, site_name
 from mta.core.network import is_public
 from mta.core.outcome import Stage, Unreachable
@@ -61,7 +61,7 @@ class HostMemory:
         return any(self._broken.get(key, now) for key in (address, _family(address)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RoutingRules:
     """What the operator says about routes.
 

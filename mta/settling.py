@@ -7,7 +7,6 @@ attempt comes through here: transactions, sites that cannot be reached, domains 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from random import Random
@@ -27,6 +26,7 @@ from mta.core.disposition import (
     Why,
     decide,
 )
+from mta.core.frozen import frozen
 from mta.core.outcome import Accepted, Ambiguous, Attempt, Outcome, Refused, Unreachable
 from mta.core.reply import Reply
 from mta.core.retry import RetrySchedule
@@ -43,7 +43,7 @@ CHUNK = 250
 """Entries in one transaction when a whole ready queue shares its fate; others wait behind it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """An attempt of one entry of a message.
 
@@ -60,7 +60,7 @@ NO_RULES = Classifier()
 """Looks at codes only."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SettlingRules:
     """What decides the fate of an entry.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Collection, Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from stat import S_IRWXG, S_IRWXO
 from dkim import DKIM
 
 from mta.core.canonical import relaxed_header
+from mta.core.frozen import frozen
 from mta.core.header_writer import fold, plain
 from mta.dkim_keys import KeyFileError, PrivateKey
 from storage.domains import DkimKeyRecord
@@ -53,7 +54,7 @@ class SigningError(Exception):
     """No signature can be made, so the mail must wait; the message is one line for operators."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Loaded:
     """A private key, its file's time and inode, and when these were last compared."""
 
@@ -176,7 +177,7 @@ def _signed_fields(header: bytes) -> tuple[tuple[bytes, ...], bytes]:
     return tuple(names), b"".join(fields)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Start:
     """The tags that many messages share: folded, and in canonical form, both without a line end."""
 

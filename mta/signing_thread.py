@@ -13,10 +13,10 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from mta.core.frozen import frozen
 from storage.domains import DkimKeyRecord
 
 FEW_CORES = 2
@@ -40,7 +40,7 @@ class Signs(Protocol):
         """Return the fields to put above a header, or raise SigningError."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wish:
     """What is to be signed, as Signer.sign takes it, and who waits for it."""
 

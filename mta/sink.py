@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mta.core.address import Address
 from mta.core.envelope import Envelope
+from mta.core.frozen import frozen
 from mta.core.json_text import encode
 from mta.core.message import Message
 from mta.core.reply import Reply
 from mta.smtp_session import Arrival, Identity, Session
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SinkRules:
     """How a sink misbehaves; by default it does not.
 
@@ -42,7 +43,7 @@ class SinkRules:
     keep: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SinkMessage:
     """A message that arrived.
 
@@ -118,7 +119,7 @@ class Sink:
         return Reply(250, "2.0.0", f"Ok: message {message.number}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _SinkArrival:
     """A message on its way into the sink; see smtp_session.Arrival."""
 

@@ -6,15 +6,15 @@ State and bookkeeping only. The decisions are in core/shaping.py, the dispatcher
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import datetime
 
+from mta.core.frozen import frozen
 from mta.core.route import Route
 from mta.core.shaping import PROBE, Limits, Load, SiteState, Wait, Window
 from mta.ready_queue import ReadyQueue
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SiteView:
     """What a site waits for, to explain it to people.
 

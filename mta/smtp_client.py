@@ -12,11 +12,11 @@ import logging
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import assert_never
 
 from mta.core.extensions import Extensions
+from mta.core.frozen import frozen
 from mta.core.outcome import Command, Peer, Refused, Stage, Unreachable
 from mta.core.reply import Reply
 from mta.core.route import Credentials, Hop, Route, TlsMode
@@ -31,7 +31,7 @@ _MAX_ERROR = 1000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotOpened:
     """No hop gave a session: the outcome that leaves most hope, and the server it is from.
 

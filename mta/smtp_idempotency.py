@@ -7,10 +7,10 @@ counts for a tenant, whichever client sends it. Not here: the header fields (cor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core.envelope import Envelope
+from mta.core.frozen import frozen
 from mta.core.header import HeaderBlock
 from mta.core.idempotency import fingerprint, header_digest, key_of
 from mta.core.message import Message
@@ -23,19 +23,19 @@ SCOPE = "SMTP"
 """What stands for method and path."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repeated:
     """The message was accepted before, as this "em_..."; nothing was written."""
 
     public_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyReused:
     """The key came with another message before; nothing was written."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Token:
     """A key and what is known of its message before the body has come."""
 

@@ -13,13 +13,14 @@ from typing import Protocol
 from mta.core.access import UNRESTRICTED, Access
 from mta.core.address import Address
 from mta.core.envelope import Envelope
+from mta.core.frozen import frozen
 from mta.core.message import Message
 from mta.core.reply import Reply
 from mta.tls_certificate import ServerTls
 from storage.spool import Spool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What one client may use. The defaults are those of Postfix where it has the same limit.
 
@@ -55,7 +56,7 @@ class Limits:
     session_time: timedelta = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """Who has authenticated.
 
@@ -140,7 +141,7 @@ class Handler(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Service:
     """What all sessions of one listener share.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import assert_never
@@ -19,6 +19,7 @@ from mta.core.access import EMAILS_SEND, Access, Denial, Reason, may_use
 from mta.core.address import Address
 from mta.core.api_key import key_hash, looks_like_key
 from mta.core.envelope import Envelope, Priority
+from mta.core.frozen import frozen
 from mta.core.header import (
     HeaderBlock,
     HeaderError,
@@ -48,7 +49,7 @@ _DEFAULT = Identity(tenants.DEFAULT_TENANT, "default", b"", 0.0)
 """Whom a client in a trusted network submits for when it does not authenticate."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubmissionRules:
     """What the operator decided.
 
@@ -245,7 +246,7 @@ class SubmissionHandler:
         return Stamp(received, rfc5322_date(at).encode(), message_id.encode())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Draft:
     """What is known of a submission before its body has come."""
 
@@ -257,7 +258,7 @@ class _Draft:
     unsubscribe: UnsubscribeOffer | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Acceptance:
     """A message on its way into the queue; see smtp_session.Arrival."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import BinaryIO
 
 from mta.core.dot import DotEncoder, dot_encoded
 from mta.core.extensions import Extensions
+from mta.core.frozen import frozen
 from mta.core.outcome import (
     Accepted,
     Ambiguous,
@@ -41,7 +41,7 @@ CHUNK = 131_072
 """Octets of a spooled body read at a time; some three times as much is in memory at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timeouts:
     """How long to wait for the peer in each phase (minima of RFC 5321 4.5.3.2).
 
@@ -75,7 +75,7 @@ async def nothing_follows() -> None:
     """Give no transaction: the Following of who looks at one at a time."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stale:
     """A reused session had ended before it took anything of the transaction.
 

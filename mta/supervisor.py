@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mta import systemd
+from mta.core.frozen import frozen
 from mta.logs import log_event
 from mta.roles import Part
 
@@ -40,7 +41,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Orders:
     """What children are told when they are started.
 

@@ -6,7 +6,6 @@ Follows RFC 3461 4.1 and 5.2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -20,11 +19,12 @@ from mta.core.disposition import (
     Quarantined,
 )
 from mta.core.dsn import Action
+from mta.core.frozen import frozen
 from mta.core.submission import Door
 from storage.queue import QueuedEntry, QueuedMessage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TellingRules:
     """Who is told.
 

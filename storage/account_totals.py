@@ -5,14 +5,13 @@ Not here: what became of its mail (stats.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mta.core.campaign import CampaignStatus
+from mta.core.frozen import frozen
 from storage import contacts, domains
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccountTotals:
     """Of one tenant.
 

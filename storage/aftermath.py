@@ -8,12 +8,12 @@ that is settled together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
 from mta.core.bounce import BounceClass
 from mta.core.dsn import Action
+from mta.core.frozen import frozen
 from mta.core.suppression import SuppressionPolicy
 from storage import correlation, delivery_reports, events, feedback
 from storage.database import Connection
@@ -30,7 +30,7 @@ _TOLD = {
 """What a sender wants to be told -> the states in which it is true."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settled:
     """An entry that was just settled.
 

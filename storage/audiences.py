@@ -6,16 +6,17 @@ Not here: who is in them (memberships.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """What an audience is called, and what mail to it says of its sender; "" for nothing said."""
 
@@ -26,7 +27,7 @@ class Identity:
     default_subject: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OptIn:
     """How people join an audience.
 
@@ -39,7 +40,7 @@ class OptIn:
     template_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AudienceRecord:
     """One audience.
 
@@ -63,7 +64,7 @@ class AudienceRecord:
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AudienceField:
     """What an audience knows of each member.
 
@@ -93,7 +94,7 @@ def create(
     connection: Connection,
     tenant_id: int,
     identity: Identity,
-    opt_in: OptIn = OptIn(),
+    opt_in: OptIn = OptIn(),  # noqa: B008 - frozen
     *,
     now: datetime,
 ) -> AudienceRecord:

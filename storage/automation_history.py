@@ -7,16 +7,16 @@ Not here: what changes runs (automation_runs.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage.automation_runs import COLUMNS, Done, RunRecord, record
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShownRun:
     """A run with the names that people know: "aut_...", "ct_..." and the address."""
 
@@ -26,7 +26,7 @@ class ShownRun:
     email: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunFilter:
     """Which runs of a tenant are meant: those that meet all that is given.
 

@@ -7,9 +7,9 @@ Not here: runs (automation_runs.py).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from mta.core.automation_condition import Facts, Member
+from mta.core.frozen import frozen
 from storage import contacts, memberships
 from storage.contacts import ContactRecord
 from storage.database import Connection
@@ -17,7 +17,7 @@ from storage.memberships import MemberRecord
 from storage.sql import given
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Person:
     """A contact, with its memberships by "aud_..."."""
 
@@ -49,7 +49,7 @@ def people(connection: Connection, tenant_id: int, rows: Sequence[int]) -> Mappi
     }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dates:
     """Where dates are, and which are due.
 
@@ -68,7 +68,7 @@ class Dates:
     days: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """Contacts, by row number, with a date that is due, and up to which row was looked.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from mta.core import ids, json_text
 from mta.core.automation import Reentry
 from mta.core.automation_plan import ENTRY_WINDOW, MAX_ENTRIES
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from storage.database import Connection
 from storage.sql import given
 
@@ -42,7 +43,7 @@ class Refusal(enum.Enum):
     """The contact is not there any more, or the automation is not active."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entrant:
     """A contact that is to enter an automation.
 
@@ -62,7 +63,7 @@ class Entrant:
     is_bounded: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRecord:
     """One run.
 
@@ -96,7 +97,7 @@ class RunRecord:
     ended_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """What a step did.
 
@@ -114,7 +115,7 @@ class Done:
     email_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Move:
     """Where a run is from now on.
 
@@ -183,7 +184,7 @@ def _refusal(connection: Connection, entrant: Entrant, now: datetime) -> Refusal
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Work:
     """What an automation has to do, and when; times are aware, UTC, None for never.
 

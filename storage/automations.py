@@ -7,12 +7,12 @@ A change of what one says is a new version; runs under way keep theirs. Not here
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from storage import events
 from storage.database import Connection
 
@@ -22,7 +22,7 @@ EVERY_NAME = ("trigger", "conditions", "steps", "reentry")
 """What a definition has."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewAutomation:
     """An automation to be made, or how one is to be from now on.
 
@@ -41,7 +41,7 @@ class NewAutomation:
     look_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AutomationRecord:
     """One automation.
 

@@ -20,13 +20,13 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from pysqlite3 import dbapi2
 
+from mta.core.frozen import frozen
 from storage import data_dir as directories
 from storage.database import Database
 from storage.errors import StorageError, StorageUnavailable
@@ -42,7 +42,7 @@ class BackupError(StorageError):
     """The archive cannot be used; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contents:
     """What a backup holds.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage.database import Connection
 
 _OF_BATCH = """
@@ -15,7 +15,7 @@ WHERE tenant_id = ? AND batch_id = ? AND batch_id <> ''
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BatchView:
     """A batch.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mta.core.frozen import frozen
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Body:
     """Where the bytes of a message are.
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 
 from mta.core.campaign import Counts
 from mta.core.event import EventKind
+from mta.core.frozen import frozen
 from storage import events
 from storage.campaigns import CampaignRecord
 from storage.database import Connection
@@ -25,7 +26,7 @@ MAX_LINKS = 1_000
 _LOGGED = (*("opened", "clicked", "bounced", "expired", "reported", "complained", "unsubscribed"),)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CampaignTally:
     """What some events of the journal add.
 
@@ -79,7 +80,7 @@ def record(connection: Connection, tallied: CampaignTally) -> None:
     connection.executemany("INSERT OR IGNORE INTO campaign_log VALUES (?, ?, ?)", tallied.log)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CampaignHits:
     """Openings of one email, or clicks at one of its links.
 
@@ -138,7 +139,7 @@ def _add_link(connection: Connection, campaign: int, url: str, clicks: int, clic
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What readers of a campaign did.
 
@@ -172,7 +173,7 @@ def counts(connection: Connection, campaign: CampaignRecord) -> tuple[Counts, Re
         )
     }
     delivered, failed = ends[EventKind.DELIVERED], ends[EventKind.EXPIRED]
-    reading = Reading(*(found.get(name, 0) for name in Reading.__slots__))
+    reading = Reading(*(found.get(one.name, 0) for one in fields(Reading)))
     return (
         Counts(
             queued=max(0, campaign.accepted + found.get("retried", 0) - sum(ends.values())),

@@ -6,18 +6,18 @@ Not here: whose turn it is (campaign_turns.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage import messages
 from storage.campaigns import CampaignRecord
 from storage.database import Connection
 from storage.entries import EntryState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecipientRecord:
     """Somebody who has had a turn.
 

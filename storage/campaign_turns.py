@@ -8,7 +8,6 @@ crash leaves both done or neither. Not here: composing (control_api/campaign_exp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -16,6 +15,7 @@ from mta.core import ids, json_text
 from mta.core.campaign import CampaignStatus
 from mta.core.contact import Status
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.submission import Submission
 from storage import campaigns, memberships
 from storage.campaigns import CampaignRecord, Recipient
@@ -26,7 +26,7 @@ from storage.sql import chunks, insert, marks
 from storage.submissions import AcceptPolicy, DomainNotAllowed, Wish, accept_all
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turn:
     """Somebody whose turn it is, at a place of the campaign."""
 
@@ -34,7 +34,7 @@ class Turn:
     person: MemberRecord | Recipient
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turns:
     """Whose turn it is now.
 
@@ -49,7 +49,7 @@ class Turns:
     is_last: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Made:
     """An email for somebody whose turn it is; key is what addresses are compared by."""
 
@@ -58,7 +58,7 @@ class Made:
     submission: Submission
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Skip:
     """A turn without an email: a word for why, and a sentence or ""."""
 
@@ -68,7 +68,7 @@ class Skip:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Taken:
     """What taking turns came to.
 

@@ -8,20 +8,21 @@ Not here: changes of status (campaign_moves.py), whose turn it is (campaign_turn
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.campaign import EVERYBODY, CampaignStatus, Content, Segment
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.tracking import Tracking
 from storage import events
 from storage.database import Connection
 from storage.sql import insert
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recipient:
     """Somebody whom a campaign without an audience goes to.
 
@@ -37,7 +38,7 @@ class Recipient:
     variables: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What can be changed of a campaign.
 
@@ -59,7 +60,7 @@ class Plan:
     once_key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CampaignRecord:
     """One campaign.
 

@@ -6,19 +6,19 @@ Not here: what becomes of them (core/channel.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.channel import Channel
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from storage.database import Connection
 
 PREFIXES: Mapping[Channel, str] = {Channel.SMS: "sms", Channel.MAIL: "pm"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewItem:
     """An item to be added.
 
@@ -34,7 +34,7 @@ class NewItem:
     content: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ItemRecord:
     """An item.
 

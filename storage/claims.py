@@ -7,13 +7,13 @@ again. Not here: what an attempt led to (settlement.py), what operators do (oper
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mta.core import ids
 from mta.core.disposition import Why
 from mta.core.envelope import Priority
+from mta.core.frozen import frozen
 from mta.core.message import Message
 from mta.core.tracking import Places
 from mta.core.unsubscribe import UnsubscribeOffer
@@ -25,7 +25,7 @@ from storage.sql import chunks, given, marks
 from storage.suppressed_entries import suppress_returned
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueuedMessage:
     """A message as delivery needs it.
 
@@ -62,7 +62,7 @@ class QueuedMessage:
     campaign: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueuedEntry:
     """A claimed entry.
 
@@ -87,7 +87,7 @@ class QueuedEntry:
     eligible_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClaimedMessage:
     """A message with those of its claimed entries that go to one domain, at least one."""
 
@@ -95,7 +95,7 @@ class ClaimedMessage:
     entries: tuple[QueuedEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClaimRequest:
     """A wish for at most `limit` entries of a domain, which would go to a site, "" unknown.
 
@@ -112,7 +112,7 @@ class ClaimRequest:
     waiting_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """What claim() gives.
 
@@ -197,7 +197,7 @@ def claim(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     """What a claim found: messages with their entries, and row ids of entries that are damaged."""
 

@@ -9,11 +9,11 @@ an hour, and a few in all. Not here: the mail (control_api/confirmation_sender.p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mta.core import ids
 from mta.core.contact import Status
+from mta.core.frozen import frozen
 from storage import membership_status
 from storage.database import Connection
 from storage.sql import given
@@ -24,7 +24,7 @@ MAX_ASKED = 5
 """Mails to one member in all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """A member who is to be asked.
 

@@ -7,18 +7,18 @@ its rows (imports.py). Not here: the kinds (core/event.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from storage import events
 from storage.database import Connection
 from storage.events import JournalEntry
 from storage.sql import given
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class News:
     """Something that has happened to a contact.
 

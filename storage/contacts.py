@@ -8,19 +8,20 @@ Compared by the address's key (core/address.py). Not here: which audiences they 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from storage import campaign_people, campaign_queue, contact_events
 from storage.contact_events import News
 from storage.database import Connection
 from storage.sql import chunks, given, marks
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewContact:
     """A contact to be added, or to be brought up to date.
 
@@ -39,7 +40,7 @@ class NewContact:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContactRecord:
     """One contact.
 
@@ -66,7 +67,7 @@ class ContactRecord:
     clicked_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContactFilter:
     """Which contacts are meant: those that meet all that is given; "" asks nothing.
 
@@ -81,7 +82,7 @@ class ContactFilter:
     audience_row: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upserted:
     """What upsert_all did.
 
@@ -218,7 +219,7 @@ def get_rows(
 def list_(  # noqa: PLR0913 - the parameters of every list
     connection: Connection,
     tenant_id: int,
-    filters: ContactFilter = ContactFilter(),
+    filters: ContactFilter = ContactFilter(),  # noqa: B008 - frozen
     *,
     limit: int,
     after: str = "",
@@ -259,7 +260,7 @@ def total(connection: Connection, tenant_id: int) -> int:
     return int(row[0]) if row else 0
 
 
-def count(connection: Connection, tenant_id: int, filters: ContactFilter = ContactFilter()) -> int:
+def count(connection: Connection, tenant_id: int, filters: ContactFilter = ContactFilter()) -> int:  # noqa: B008 - frozen
     """Return how many the filter means; looks at each of them, or at none where it means all."""
     if filters == ContactFilter():
         return total(connection, tenant_id)

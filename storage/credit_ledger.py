@@ -7,10 +7,10 @@ accounts. Not here: what mail takes (credits.py).
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage.credits import Account, InsufficientCredits, account
 from storage.database import Connection
 from storage.sql import given
@@ -29,7 +29,7 @@ class Movement(enum.Enum):
     REFUND = "refund"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transaction:
     """One line of the ledger.
 

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from mta.core.submission import Submission
 from storage.database import Connection
 from storage.sql import given, insert
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """What a tenant has.
 
@@ -40,7 +40,7 @@ class Account:
         return self.balance - self.reserved
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InsufficientCredits:
     """Nothing was written: so many credits are needed, and so many are there."""
 
@@ -136,7 +136,7 @@ class Reservations:
                 _grow(self._connection, drawn.reserve_id, more)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Drawn:
     """Credits out of a campaign's reservation."""
 
@@ -209,7 +209,7 @@ def reserve_again(
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Purse:
     """Whom a campaign's reservation is for.
 

@@ -8,11 +8,11 @@ here: when one is due (mta/core/delivery_status.py), making it (mta/delivery_rep
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from mta.core.message import Message
 from storage.database import Connection
 
@@ -20,7 +20,7 @@ MAX_RECIPIENTS = 1000
 """Recipients that one report tells of; the others get another."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Due:
     """Something that a sender is to be told about an entry.
 
@@ -42,7 +42,7 @@ class Due:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DueRecipient:
     """One recipient of a report to be made: what is due, and the entry it is about."""
 
@@ -53,7 +53,7 @@ class DueRecipient:
     eligible_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DueReport:
     """A report to be made.
 

@@ -5,8 +5,7 @@ Recorded in the transaction of the change; the engine reads those after the last
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mta.core.frozen import frozen
 from storage.database import Connection
 
 DUE_CHANGED = "due_changed"
@@ -24,7 +23,7 @@ KEPT = 10_000
 """Old directives beyond this are removed: an engine that starts reads the whole queue anyway."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Directive:
     """One directive; ids grow."""
 

@@ -6,7 +6,6 @@ The decisions are core/domain_standing.py's. Not here: the looking (mta/domain_v
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -14,12 +13,13 @@ from mta.core import ids
 from mta.core.domain_records import KeyState
 from mta.core.domain_standing import Standing, after_look, next_look
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from storage import dkim_rotation, domains, events, return_hosts
 from storage.database import Connection
 from storage.domains import DkimKeyRecord, DomainRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckRules:
     """How often to look, and for how long.
 
@@ -32,7 +32,7 @@ class CheckRules:
     key_life: timedelta
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """What a look has found.
 
@@ -49,7 +49,7 @@ class Look:
     is_next_seen: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Concluded:
     """What a look has changed.
 

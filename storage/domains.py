@@ -8,7 +8,7 @@ Not here: what the DNS has for them (domain_checks.py), the change from one key 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from mta.core import ids
 from mta.core.domain_records import DkimKey, DomainFacts, KeyState
 from mta.core.domain_standing import Standing, next_look
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from storage import directives, return_hosts
 from storage.database import Connection
 from storage.events import decoded_object
@@ -26,7 +27,7 @@ class DomainExists(Exception):  # noqa: N818 - named after the condition
     """The name is taken, by this tenant or another."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DkimKeyRecord:
     """A key that mail of a domain is signed with, was, or will be.
 
@@ -45,7 +46,7 @@ class DkimKeyRecord:
     state: KeyState = KeyState.ACTIVE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DomainRecord:
     """A sender domain.
 

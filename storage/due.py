@@ -5,15 +5,15 @@ Not here: claiming what is due (claims.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mta.core import ids
 from mta.core.envelope import Priority
+from mta.core.frozen import frozen
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DomainDue:
     """When the earliest waiting entry of a domain is due (aware, UTC; may be past).
 

@@ -5,19 +5,19 @@ blocks() has these and the domains that operators have suspended (suspensions.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
 from mta.core.disposition import Why
 from mta.core.explain import Block, Standing
+from mta.core.frozen import frozen
 from storage import suspensions as operators
 from storage.database import Connection
 from storage.listing import EntryView
 from storage.messages import RecipientView
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suspension:
     """A site that is left alone.
 

@@ -9,17 +9,17 @@ the journal as a whole (events.py).
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
 from mta.core.event import EventKind
+from mta.core.frozen import frozen
 from storage import events
 from storage.database import Connection
 from storage.events import JournalEntry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class News:
     """Whose events have been added to the journal, and where it ends."""
 
@@ -36,7 +36,7 @@ def news(connection: Connection, after: int) -> News:
     return News(frozenset(tenant_id for (tenant_id,) in rows), events.last_seq(connection))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """A part of the journal.
 

@@ -7,12 +7,12 @@ kinds mean (core/event.py) and who has read how far (webhooks.py).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from storage.database import Connection
 from storage.entries import entry_id
 from storage.sql import chunks, given, marks
@@ -27,7 +27,7 @@ NO_ROW = 0
 Tags = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalEntry:
     """One event with what a webhook tells about its message.
 

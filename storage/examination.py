@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from typing import Any
 
 from mta.core import ids
 from mta.core.canonical import BodyHasher
+from mta.core.frozen import frozen
 from storage.database import Connection
 from storage.errors import StorageError
 from storage.spool import Spool
@@ -16,7 +16,7 @@ from storage.spool import Spool
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Vitals:
     """How the queue is.
 

@@ -14,7 +14,6 @@ no more (unsubscribes.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mta.core import ids
@@ -23,6 +22,7 @@ from mta.core.delivery_status import wants
 from mta.core.dsn import Action
 from mta.core.event import EventKind, JsonValue
 from mta.core.findings import Failure
+from mta.core.frozen import frozen
 from mta.core.submission import Door
 from mta.core.suppression import MAX_FAILURES, Suppress, SuppressionPolicy
 from storage import delivery_reports, events, suppressions
@@ -37,7 +37,7 @@ OLDEST = timedelta(days=400)
 """Age at which a failure is forgotten, whatever the rules: the addresses are somebody's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryRef:
     """The entry that something is about.
 
@@ -184,7 +184,7 @@ def write_event(
     return ids.numbered_id("ev", at_ms, events.last_seq(connection))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """A failure that may tell against an address.
 

@@ -6,17 +6,17 @@ and how requests are compared (control_api).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage.database import Connection
 
 LIFETIME = timedelta(hours=24)
 """How long an answer counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredAnswer:
     """An answer given before.
 

@@ -7,9 +7,9 @@ a whole (imports.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from mta.core.frozen import frozen
 from storage import audiences, imports, joining
 from storage.audiences import AudienceRecord
 from storage.database import Connection
@@ -21,7 +21,7 @@ MAX_ERRORS = 10_000
 """Refused rows of an import that are kept; all are counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RefusedRow:
     """A row that was refused: its number (the first is 1), the first thing wrong, its address."""
 
@@ -32,7 +32,7 @@ class RefusedRow:
     email: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """Some rows of an import that follow each other.
 

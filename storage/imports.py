@@ -8,12 +8,12 @@ Not here: reading files and working through them (control_api/import_worker.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mta.core import ids
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from storage import events
 from storage.audiences import AudienceRecord
 from storage.database import Connection
@@ -24,7 +24,7 @@ _OF = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counts:
     """What became of rows; received is the sum of the others."""
 
@@ -35,7 +35,7 @@ class Counts:
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewImport:
     """An import to be made.
 
@@ -54,7 +54,7 @@ class NewImport:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImportRecord:
     """One import.
 

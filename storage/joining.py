@@ -8,11 +8,12 @@ says (control_api), contacts and memberships one by one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from mta.core.contact import Status, status_of_suppression
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from storage import (
     confirmations,
     contact_events,
@@ -28,7 +29,7 @@ from storage.database import Connection
 from storage.memberships import Joined, NewMember
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Joiner:
     """Somebody who joins: the contact, the status wished for, and values of fields by tag."""
 

@@ -8,16 +8,16 @@ messages as a whole (messages.py).
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage.database import Connection
 from storage.entries import OPEN_STATES, EntryState, entry_id
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryView:
     """A queue entry for people.
 
@@ -51,7 +51,7 @@ class EntryView:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DomainDepth:
     """How much of a domain is in the queue.
 
@@ -72,7 +72,7 @@ class DomainDepth:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueueTotals:
     """How much is in the queue.
 

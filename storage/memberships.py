@@ -7,20 +7,20 @@ Not here: changes of status (membership_status.py), contacts and audiences thems
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.contact import Status
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from storage import contact_events
 from storage.contact_events import News
 from storage.database import Connection
 from storage.sql import given
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewMember:
     """A contact that joins an audience: its row number, status, and values of fields by tag."""
 
@@ -29,7 +29,7 @@ class NewMember:
     values: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemberRecord:
     """A contact in an audience.
 
@@ -59,7 +59,7 @@ class MemberRecord:
     audience_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemberFilter:
     """Which members are meant: those that meet all that is given; None and "" ask nothing.
 
@@ -102,7 +102,7 @@ RETURNING contact_id
 """The condition is core.contact.resubmitted; a test compares the two."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Joined:
     """What add_all did.
 
@@ -179,7 +179,7 @@ def members_after(
     audience_row: int,
     after_row: int,
     limit: int,
-    filters: MemberFilter = MemberFilter(),
+    filters: MemberFilter = MemberFilter(),  # noqa: B008 - frozen
 ) -> list[MemberRecord]:
     """Return members in the order in which they joined, those behind a membership's row number.
 
@@ -199,7 +199,7 @@ def members_before(
     audience_row: int,
     before_row: int,
     limit: int,
-    filters: MemberFilter = MemberFilter(),
+    filters: MemberFilter = MemberFilter(),  # noqa: B008 - frozen
     *,
     skip: int = 0,
 ) -> list[MemberRecord]:
@@ -216,7 +216,7 @@ def members_before(
     return [_record(row) for row in rows]
 
 
-def total(connection: Connection, audience_row: int, filters: MemberFilter = MemberFilter()) -> int:
+def total(connection: Connection, audience_row: int, filters: MemberFilter = MemberFilter()) -> int:  # noqa: B008 - frozen
     """Return how many members the filter means; counts them unless it asks for a status at most."""
     if filters == MemberFilter(filters.status):
         counts = count(connection, audience_row)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage import messages
 from storage.database import Connection
 from storage.messages import EmailView
@@ -24,7 +25,7 @@ COUNTED = 5000
 """Messages that a total counts, at most; where each must be looked at, WINDOW."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reach:
     """How far a list looks.
 
@@ -45,7 +46,7 @@ _SLACK = timedelta(hours=1)
 """How far the order of acceptance times may differ from the order in which messages are written."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EmailFilter:
     """Which messages to list: those that meet all that is given; "" and None ask nothing.
 
@@ -75,7 +76,7 @@ class EmailFilter:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EmailPage:
     """Part of a list.
 
@@ -88,7 +89,7 @@ class EmailPage:
     next: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Total:
     """How long a list is; without is_exact at least that long."""
 
@@ -99,7 +100,7 @@ class Total:
 def page(  # noqa: PLR0913 - the parameters of every list
     connection: Connection,
     tenant_id: int,
-    filters: EmailFilter = EmailFilter(),
+    filters: EmailFilter = EmailFilter(),  # noqa: B008 - frozen
     *,
     limit: int,
     after: str = "",
@@ -137,7 +138,7 @@ def page(  # noqa: PLR0913 - the parameters of every list
 def total(
     connection: Connection,
     tenant_id: int,
-    filters: EmailFilter = EmailFilter(),
+    filters: EmailFilter = EmailFilter(),  # noqa: B008 - frozen
     reach: Reach = USUAL,
 ) -> Total:
     """Return how many messages meet the filters, as far as counting is cheap."""

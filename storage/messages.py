@@ -8,19 +8,19 @@ Read only. Not here: which messages a list has (message_lists.py), the queue in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from storage.database import Connection
 from storage.entries import EntryState, entry_id
 from storage.events import Tags, decoded_object, decoded_tags
 from storage.sql import chunks, marks
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecipientView:
     """One recipient of a message.
 
@@ -55,7 +55,7 @@ class RecipientView:
     reported: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EmailView:
     """One message.
 

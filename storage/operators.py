@@ -8,17 +8,17 @@ would wait again. Not here: listing (listing.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage import directives, quotas, tallies
 from storage.database import Connection
 from storage.entries import EntryState
 from storage.sql import chunks, marks
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """Which entries are meant: those with one of the ids, or of domain, tag and site, or all.
 

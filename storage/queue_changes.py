@@ -12,10 +12,10 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids, json_text
+from mta.core.frozen import frozen
 from storage import operators
 from storage.database import Connection
 from storage.entries import OPEN_STATES
@@ -42,7 +42,7 @@ _OPERATIONS: Mapping[Operation, Callable[..., int]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueueChange:
     """One change.
 

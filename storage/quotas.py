@@ -17,6 +17,7 @@ from itertools import product
 
 from mta.core import ids
 from mta.core.envelope import Priority
+from mta.core.frozen import frozen
 from mta.core.quota import Lane, Quota, Span, Window, place
 from storage.database import Connection
 from storage.sql import chunks, marks
@@ -43,7 +44,7 @@ def set_own_quota(connection: Connection, tenant_id: int, quota: Quota | None) -
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """How much of a quota is used.
 

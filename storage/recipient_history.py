@@ -5,10 +5,10 @@ Not here: lists of emails (message_lists.py), the journal of contacts (contact_e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage import events
 from storage.database import Connection
 from storage.entries import EntryState
@@ -16,7 +16,7 @@ from storage.events import JournalEntry
 from storage.sql import given
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SentMail:
     """A mail to the person.
 

@@ -6,12 +6,12 @@ Not here: receiving (mta/reports.py), reading (mta/report_intake.py), what follo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 from mta.core import ids, json_text
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from storage import events
 from storage.database import Connection
 
@@ -21,7 +21,7 @@ MAX_TRIES = 3
 WAITING, READ, GIVEN_UP = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewReport:
     """A report to be kept.
 
@@ -44,7 +44,7 @@ class NewReport:
     entry_ids: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WaitingReport:
     """A report to be read; the attributes are those of NewReport."""
 

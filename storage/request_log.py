@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage.database import Connection
 
 KEPT = 100_000
 """Requests that the ring holds, of all tenants together."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoggedRequest:
     """One request that was answered.
 
@@ -44,7 +44,7 @@ class LoggedRequest:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestFilter:
     """Which requests to list: those that meet all that is given; "" and None ask nothing.
 
@@ -79,7 +79,7 @@ def append(connection: Connection, requests: Sequence[LoggedRequest], *, room: i
 def list_(  # noqa: PLR0913 - the parameters of every list
     connection: Connection,
     tenant_id: int,
-    filters: RequestFilter = RequestFilter(),
+    filters: RequestFilter = RequestFilter(),  # noqa: B008 - frozen
     *,
     limit: int,
     after: str = "",

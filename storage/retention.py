@@ -9,18 +9,18 @@ the spool files (mta/maintenance.py).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage import tracking, unsubscribes, webhook_attempts
 from storage.database import Connection
 from storage.events import decoded_tags
 from storage.sql import chunks, marks
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pruned:
     """What one step removed; all zero when there is nothing left to do.
 

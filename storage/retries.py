@@ -6,13 +6,13 @@ Not here: what operators ask of the queue (operators.py), cancelling included.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
 from mta.core.address import parse_address
 from mta.core.disposition import Why
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from mta.core.quota import UNLIMITED, Quota
 from storage import directives, events, quotas, suppressions, tallies
 from storage.credits import InsufficientCredits, reserve_again
@@ -20,7 +20,7 @@ from storage.database import Connection
 from storage.entries import EntryState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retried:
     """How many recipients are tried again, and how many are not because they are suppressed now."""
 
@@ -28,7 +28,7 @@ class Retried:
     suppressed: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Failed:
     """An entry that ended in bounced or expired."""
 

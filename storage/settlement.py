@@ -9,7 +9,6 @@ entry was claimed is honoured where the entry would otherwise wait again, and so
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never, cast
 
@@ -24,6 +23,7 @@ from mta.core.disposition import (
     Why,
 )
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from mta.core.outcome import Accepted, Ambiguous, Attempt, Command, Outcome, Refused, Unreachable
 from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
 from storage import aftermath, events, suppressed_entries, tallies
@@ -35,7 +35,7 @@ from storage.sql import given
 from storage.tallies import Tally
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settlement:
     """One attempt's consequence for one entry.
 
@@ -59,7 +59,7 @@ class Settlement:
     is_hard: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Fate:
     """A disposition as columns. State None: it waits again. One not final yields to a wish."""
 
@@ -69,7 +69,7 @@ class _Fate:
     bounce_class: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Report:
     """An outcome as columns. Code None: no server answered, and text is an error in our words."""
 

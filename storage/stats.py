@@ -13,11 +13,11 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from mta.core.provider import provider_of
 from mta.core.reputation import Fared
 from storage import campaign_counts, events
@@ -30,7 +30,7 @@ HOUR_MS = 3_600_000
 _MARK = "statistics"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tallied:
     """What the events after `start` up to `end` (seqs) sum up to.
 
@@ -175,7 +175,7 @@ class Group(enum.Enum):
     PROVIDER = "provider"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """Which events of a tenant are meant.
 
@@ -194,7 +194,7 @@ class Scope:
     campaign: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Total:
     """How many events of a kind and class there were."""
 

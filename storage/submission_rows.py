@@ -8,11 +8,11 @@ is accepted, and what it waits for (submissions.py).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids, json_text
 from mta.core.disposition import Why
+from mta.core.frozen import frozen
 from mta.core.submission import EntryDraft, Prepared, Submission
 from storage import events, tracking, unsubscribes
 from storage.database import Connection
@@ -20,7 +20,7 @@ from storage.entries import EntryState
 from storage.sql import insert
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewMessage:
     """What is written of one submission.
 

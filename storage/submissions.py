@@ -8,11 +8,12 @@ Reads the facts, lets core/submission decide, and has message, body, entries and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from mta.core import sandbox
 from mta.core.access import Denial, may_send_from
+from mta.core.frozen import frozen
 from mta.core.quota import UNLIMITED, Quota
 from mta.core.submission import AcceptFacts, Prepared, Submission, delayed, prepare
 from storage import domains, faults, quotas, submission_rows, suppressions, unsubscribes
@@ -21,7 +22,7 @@ from storage.database import Connection
 from storage.submission_rows import NewMessage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AcceptPolicy:
     """What the operator demands of mail.
 
@@ -43,7 +44,7 @@ class AcceptPolicy:
     takes_credits: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AcceptedEmail:
     """The message is ours after COMMIT.
 
@@ -62,7 +63,7 @@ class AcceptedEmail:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DomainNotAllowed:
     """Nothing was written: the tenant may not send from this domain ("": there is no From).
 
@@ -76,7 +77,7 @@ class DomainNotAllowed:
 Acceptance = AcceptedEmail | DomainNotAllowed | InsufficientCredits
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """A submission, and what must hold for it to be accepted."""
 
@@ -222,7 +223,9 @@ class _Known:
         submission, sandbox_domain = wish.submission, wish.policy.sandbox_domain
         addresses = [recipient.address for recipient in submission.envelope.recipients]
         known = self._suppressed[submission.tenant_id]
-        found = {key: known[key] for key in (one.key for one in addresses) if key in known}
+        found: dict[str, str] = {}
+        if known:
+            found = {key: known[key] for key in (one.key for one in addresses) if key in known}
         offer = submission.unsubscribe
         if offer is not None and offer.scope:
             keys = [address.key for address in addresses]

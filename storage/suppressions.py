@@ -8,18 +8,18 @@ Compared by the address's key (core/address.py). Not here: deciding to add one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mta.core import ids
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from storage import events, membership_status
 from storage.database import Connection
 from storage.sql import chunks, marks
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cause:
     """What led to a suppression; "" where there is nothing of the kind.
 
@@ -34,7 +34,7 @@ class Cause:
     email_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewSuppression:
     """A suppression to be added.
 
@@ -53,7 +53,7 @@ class NewSuppression:
     cause: Cause = Cause()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SuppressionRecord:
     """One suppressed address.
 
@@ -72,7 +72,7 @@ class SuppressionRecord:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SuppressionFilter:
     """Which suppressions are meant: those that meet all that is given; "" and None ask nothing.
 
@@ -97,7 +97,7 @@ def add(  # noqa: PLR0913 - one parameter for each column
     reason: str,
     now: datetime,
     expires_at: datetime | None = None,
-    cause: Cause = Cause(),
+    cause: Cause = Cause(),  # noqa: B008 - frozen
 ) -> bool:
     """Suppress an address; False, and nothing changed, when it is for at least as long already."""
     new = NewSuppression(key, address, reason, expires_at, cause)
@@ -268,7 +268,7 @@ def get(
 def list_(  # noqa: PLR0913 - the parameters of every list
     connection: Connection,
     tenant_id: int,
-    filters: SuppressionFilter = SuppressionFilter(),
+    filters: SuppressionFilter = SuppressionFilter(),  # noqa: B008 - frozen
     *,
     now: datetime,
     limit: int,

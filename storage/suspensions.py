@@ -7,15 +7,15 @@ alone by itself (engine_state.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage import directives
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DomainSuspension:
     """A domain or site that an operator has suspended.
 

@@ -5,16 +5,16 @@ Not here: rendering (core/template.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from mta.core.template import Source
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TemplateRecord:
     """One template.
 
@@ -40,7 +40,7 @@ class TemplateRecord:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Version:
     """What a template says, or said; created_at is aware, UTC."""
 

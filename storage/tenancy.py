@@ -6,10 +6,10 @@ Not here: their keys (tenants.py) and quotas (quotas.py).
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from mta.core.quota import Quota
 from storage import quotas
 from storage.database import Connection
@@ -18,7 +18,7 @@ from storage.tenants import DEFAULT_TENANT
 _PREFIX = "ten"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TenantRecord:
     """One tenant.
 

@@ -11,13 +11,13 @@ Not here: making, hashing and checking the form of a key (core/api_key.py), what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.access import UNRESTRICTED, Access
+from mta.core.frozen import frozen
 from storage.database import Connection
 from storage.users import User
 
@@ -25,7 +25,7 @@ DEFAULT_TENANT = 1
 """The tenant that exists from the start."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyRecord:
     """An API key, without the secret; or a user's token, which is good for the same.
 

@@ -9,7 +9,6 @@ Not here: tokens (mta/core/tracking.py) and who is a machine (mta/core/tracking_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import cast
@@ -17,6 +16,7 @@ from typing import cast
 from mta.core import ids, json_text
 from mta.core.address import AddressError, parse_address
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from mta.core.tracking import Places
 from mta.core.tracking_agents import Machine, machine_of
 from storage import campaign_counts, contacts, events
@@ -25,7 +25,7 @@ from storage.database import Connection
 from storage.sql import chunks, marks
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CountedHit:
     """Hits of one recipient on one target from one kind of program.
 
@@ -49,7 +49,7 @@ class CountedHit:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Engagement:
     """What a recipient did; times are aware (UTC), None when it never happened."""
 
@@ -63,7 +63,7 @@ class Engagement:
     last_clicked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     """Whom a hit is from, and of what.
 

@@ -8,13 +8,13 @@ and tokens (mta/core/unsubscribe.py), the page (control_api/unsubscribe.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 from mta.core import ids, json_text
 from mta.core.address import AddressError, parse_address
 from mta.core.event import EventKind
+from mta.core.frozen import frozen
 from mta.core.unsubscribe import UnsubscribeOffer
 from storage import feedback, membership_status, suppressions
 from storage.correlation import entry_of
@@ -25,7 +25,7 @@ from storage.suppressed_entries import suppress_waiting
 REASON = "unsubscribe"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """Who unsubscribes from what, see find."""
 

@@ -7,16 +7,16 @@ Not here: their tokens (user_tokens.py), hashing passwords (core/password.py), w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
 from mta.core.address import Address
+from mta.core.frozen import frozen
 from mta.core.role import Role
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class User:
     """One person.
 
@@ -43,7 +43,7 @@ class User:
     login_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Profile:
     """What can be said of a user by those who manage users; attributes as of User."""
 
@@ -53,7 +53,7 @@ class Profile:
     image_url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """What a login is compared with: the hash of a user's password, "" for none."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage.database import Connection
 
 
@@ -24,7 +24,7 @@ class Result(enum.Enum):
     GIVEN_UP = "given_up"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WebhookAttempt:
     """One post.
 

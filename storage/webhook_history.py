@@ -6,10 +6,10 @@ Not here: the log of single posts (webhook_attempts.py).
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage import event_feed, events, webhook_attempts, webhook_retries, webhooks
 from storage.database import Connection
 from storage.event_feed import Span
@@ -38,7 +38,7 @@ class State(enum.Enum):
     """Never posted: it was before the endpoint wanted its kind, or the backlog was too long."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EventDelivery:
     """One event and what became of it at an endpoint.
 
@@ -55,7 +55,7 @@ class EventDelivery:
     next_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lag:
     """How much waits for an endpoint.
 
@@ -203,7 +203,7 @@ def replay(
     webhooks.touch(connection, record.id)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replayed:
     """Which events a range was replayed of.
 

@@ -7,11 +7,11 @@ has read; rows of the retries come back with the events that wait behind them.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from storage import event_feed, events, webhook_attempts, webhook_retries, webhooks
 from storage.database import Connection
 from storage.event_feed import Span
@@ -26,7 +26,7 @@ MAX_ROWS = 10_000
 """Rows in webhook_retries of one endpoint; one more drops the oldest."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """How far the reader is.
 
@@ -43,7 +43,7 @@ class Place:
     max_backlog: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """A row of the retries, read back with events that wait behind it.
 
@@ -58,7 +58,7 @@ class Kept:
     rest: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outbox:
     """What is to be posted.
 
@@ -154,7 +154,7 @@ def _count(connection: Connection, record: WebhookRecord, after: int, through: i
     return sum(counts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What came of posts to an endpoint.
 

@@ -9,15 +9,15 @@ repeated (control_api/webhook_plan.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core import ids
+from mta.core.frozen import frozen
 from storage.database import Connection
 from storage.sql import chunks, marks
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retry:
     """A post that is to be made.
 

@@ -8,17 +8,17 @@ are control_api's; the log of attempts (webhook_attempts.py).
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from mta.core import ids, json_text
 from mta.core.event import EventKind
+from mta.core.frozen import frozen
 from storage import events
 from storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Health:
     """How an endpoint fares.
 
@@ -33,7 +33,7 @@ class Health:
     paused_until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WebhookRecord:
     """An endpoint.
 

@@ -13,11 +13,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
+from mta.core.frozen import frozen
 from mta.core.histogram import COMMIT_BOUNDS, Histogram
 from storage.errors import StorageUnavailable
 
@@ -40,7 +40,7 @@ class Kind(enum.Enum):
     """Once it is done, by itself and outside any transaction."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """What became of one piece of work: its value, or its error."""
 
@@ -59,7 +59,7 @@ class Done:
         return Done(error=StorageUnavailable(trouble)) if is_undone else self
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Job:
     """Something that a coroutine waits for. A chore is done by itself, outside any transaction."""
 

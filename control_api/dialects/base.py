@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ from config.compat import Compat
 from control_api.errors import ApiError, FieldError, Problem, invalid
 from control_api.webhook_formats import WebhookFormat
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.json_text import decode
 from mta.core.rate_limit import Limit
 
@@ -50,7 +51,7 @@ class KeyPlace(enum.Enum):
     FORM = "api_token= in a form"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upload:
     """Bytes with their media type: a file of a form, or a body that is not JSON."""
 
@@ -59,7 +60,7 @@ class Upload:
     filename: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """A request, read.
 
@@ -98,7 +99,7 @@ class Asked:
         return self.body
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ask:
     """One request to the native API.
 
@@ -121,7 +122,7 @@ class Ask:
     renamed: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A success of the native API."""
 
@@ -133,7 +134,7 @@ class Answer:
         return decode(bytes(self.response.body))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """A response in the dialect: a JSON value, a status, further headers."""
 
@@ -147,7 +148,7 @@ Steps = Generator[Ask, Answer, Reply | Response]
 Act = Callable[[Asked], Steps]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Operation:
     """One call of the dialect.
 
@@ -176,7 +177,7 @@ class Operation:
     loose_body: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """A request that ends with an error; all that a dialect needs to tell of it.
 
@@ -199,7 +200,7 @@ def no_limits(_: Compat) -> Limits:
     return {}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dialect:
     """Another service's API.
 

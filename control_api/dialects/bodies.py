@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -21,6 +21,7 @@ from control_api.dialects.base import Media, Upload
 from control_api.errors import ApiError, FieldError, invalid
 from control_api.fields import read_json
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 
 MAX_FIELDS = 20_000
 """Fields of a form: a thousand subscribers with twenty each."""
@@ -32,7 +33,7 @@ _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Body:
     """A body, read.
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from config.loader import SettingsError
 from control_api.dialects.base import Dialect, Operation
+from mta.core.frozen import frozen
 
 PREFIX = "/compat"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """An operation that may be meant."""
 
@@ -29,7 +29,7 @@ class Candidate:
     params: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Visit:
     """A request that is in a dialect.
 
@@ -44,7 +44,7 @@ class Visit:
     methods: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     pattern: re.Pattern[str]
     dialect: Dialect

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 
 from control_api.errors import ApiError, FieldError, invalid
 from control_api.paging import MAX_NUMBERED
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 
 _OPTIONS = (
     *("attachments", "bcc", "cc", "headers", "replyTo", "reply_to", "scheduledAt", "scheduled_at"),
@@ -84,7 +84,7 @@ def required(fields: Mapping[str, JsonValue], *names: str) -> list[str]:
     return [str(fields[name]) for name in names]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Paging:
     """The page that a request asks for.
 

@@ -7,8 +7,10 @@ requests that may be left out may be null too, with the same meaning.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from mta.core.frozen import frozen
 
 Schema = Mapping[str, Any]
 
@@ -16,7 +18,7 @@ JSON = "application/json"
 ULID = "[0-9A-HJKMNP-TV-Z]{26}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """Something in the query or the header of a request."""
 
@@ -26,7 +28,7 @@ class Parameter:
     place: str = "query"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spec:
     """What the documentation says of an operation.
 

@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,12 +27,13 @@ from mta.cli.environment import Environment
 from mta.cli.failure import NOT_SO
 from mta.cli.options import json_option
 from mta.cli.output import Styled, print_fields, print_json, print_line, span
+from mta.core.frozen import frozen
 from mta.core.pin import Pin
 from mta.kick import kick_engine
 from storage.database import Database
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What check found.
 

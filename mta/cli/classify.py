@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from mta.core.bounce import Verdict
 from mta.core.bounce_rules import Classifier
 from mta.core.diagnostic import Diagnostic, code_in
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from mta.core.outcome import Command
 
 BATCH = 1000
@@ -82,7 +82,7 @@ def _fields(reply: str, verdict: Verdict) -> dict[str, JsonValue]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """What becomes of a refusal.
 
@@ -99,7 +99,7 @@ class Change:
     is_hard: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DryRun:
     """What these rules make of the journal.
 

@@ -14,13 +14,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from config.units import Endpoint, endpoint
 from mta.cli.failure import Failure
 from mta.cli.output import print_note
+from mta.core.frozen import frozen
 
 TIMEOUT = 20.0
 """Seconds for a process to start, to answer or to stop."""
@@ -47,7 +47,7 @@ _RECEIVING = re.compile(r"receiving at (\S+);")
 _ENDPOINTS = re.compile(r"(\{.*\})", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Doors:
     """Where the engine of the demo listens."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from mta.core.frozen import frozen
 
 
 class Grade(enum.Enum):
@@ -16,7 +17,7 @@ class Grade(enum.Enum):
     """Mail stops, or is lost, or soon will be."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One line of the report.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import click
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mta.core.frozen import frozen
 from mta.core.json_text import encode
 
 WIDE = 2000
@@ -32,7 +32,7 @@ STYLES: Mapping[str, str] = {
 """What a cell can say by its colour."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Styled:
     """Text and what it says; `style` is a key of STYLES."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ from mta.cli.store import change, opened, read
 from mta.core.address import to_ascii_domain
 from mta.core.envelope import Priority
 from mta.core.explain import Block
+from mta.core.frozen import frozen
 from mta.kick import kick_engine
 from storage import engine_state, queue_changes, suspensions
 from storage import queue as stored
@@ -114,7 +114,7 @@ def show(environment: Environment, is_json: bool) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """An operator's wish that changes entries.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mimetypes
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ from mta.cli.options import json_option
 from mta.cli.output import Styled, print_json, print_line
 from mta.cli.submission import SubmissionError, first_listener, submit
 from mta.core.address import parse_mailbox
+from mta.core.frozen import frozen
 from mta.core.mime import Attachment, ComposeError, Draft, Mailbox, compose
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Letter:
     """The command line: what to send.
 

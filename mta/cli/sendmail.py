@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email.utils import formataddr, getaddresses
 from typing import Any
 
@@ -22,6 +21,7 @@ from mta.cli.environment import Environment
 from mta.cli.failure import TEMPORARY, Failure
 from mta.cli.submission import SubmissionError, first_listener, submit
 from mta.core.address import Address, AddressError, parse_address
+from mta.core.frozen import frozen
 
 EX_USAGE, EX_UNAVAILABLE, EX_NOPERM = 64, 69, 77
 
@@ -46,7 +46,7 @@ class SendmailCommand(click.Command):
             raise Failure(error.format_message(), EX_USAGE) from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """The command line.
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from mta.core.frozen import frozen
 from mta.core.network import IpNetwork, in_networks
 
 FULL = "full"
@@ -49,7 +49,7 @@ SCOPES: tuple[str, ...] = (
 EMAILS_SEND = "emails:send"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """What one key may do.
 
@@ -88,7 +88,7 @@ class Reason(enum.Enum):
     """The key it would make or show may do more than itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Denial:
     """Why a key may not; the message is one sentence that names the missing thing."""
 

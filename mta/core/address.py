@@ -10,9 +10,10 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from dataclasses import dataclass
 
 import idna
+
+from mta.core.frozen import frozen
 
 MAX_LOCAL = 64
 """Octets of a local part, quotes included (RFC 5321 4.5.3.1.1)."""
@@ -39,7 +40,7 @@ class AddressError(ValueError):
     """The text is not an address; the message is one printable sentence that says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """One address, made by parse_address.
 

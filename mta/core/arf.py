@@ -7,9 +7,8 @@ Follows RFC 5965 3 and RFC 6591 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mta.core.dsn import addresses_in
+from mta.core.frozen import frozen
 from mta.core.mime_reader import NO_FIELDS, Fields, Mail, Part, display_text, split_entity
 from mta.core.phrases import Phrase, PhraseIndex, normal_form
 
@@ -72,7 +71,7 @@ _BODIES = _index(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Feedback:
     """A complaint.
 

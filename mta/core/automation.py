@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, time, timedelta
 
 from mta.core.automation_condition import Condition
 from mta.core.event import EventKind, JsonValue
+from mta.core.frozen import frozen
 from mta.core.mime import Mailbox
 from mta.core.tracking import NO_TRACKING, Tracking
 
@@ -56,7 +57,7 @@ class Reentry(enum.Enum):
     """Also while an earlier run is under way."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trigger:
     """What sets an automation off.
 
@@ -89,7 +90,7 @@ class Trigger:
         return self.audience_id in ("", audience_id)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Send the contact a mail.
 
@@ -114,7 +115,7 @@ class Send:
     is_marketing: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wait:
     """Wait.
 
@@ -129,7 +130,7 @@ class Wait:
     time: time | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChangeTags:
     """Put tags on the contact, and take some off."""
 
@@ -137,14 +138,14 @@ class ChangeTags:
     removed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Post:
     """Post what is known of the contact and the run to a URL."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transfer:
     """Let the contact join an audience; with `source`, leave that one for it ("aud_..." both)."""
 
@@ -156,14 +157,14 @@ Effect = Send | Wait | ChangeTags | Post | Transfer
 """What a step does."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """Go on only if all conditions hold; otherwise the run is at its end."""
 
     conditions: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Branch:
     """Do one list of steps if all conditions hold, the other if not; then go on behind both."""
 
@@ -172,7 +173,7 @@ class Branch:
     otherwise: tuple[Step, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stop:
     """The run is at its end."""
 
@@ -180,7 +181,7 @@ class Stop:
 Step = Effect | Check | Branch | Stop
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Definition:
     """What an author wrote: an automation without its name."""
 
@@ -190,7 +191,7 @@ class Definition:
     reentry: Reentry = Reentry.AFTER_END
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Test:
     """Go on with the next instruction if all conditions hold, else with the one at `otherwise`."""
 
@@ -198,14 +199,14 @@ class Test:
     otherwise: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Jump:
     """Go on with the instruction at `target`, which is further on."""
 
     target: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Instruction:
     """One place of a program; `path` says which step it is of, such as "steps[2].then[0]"."""
 

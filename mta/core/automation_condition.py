@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import assert_never
 
 from mta.core.contact import Status
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 
 MAX_CONDITIONS = 50
 """In one list, those inside others included."""
@@ -54,7 +55,7 @@ class Operator(enum.Enum):
     """There is a value, and it is not null; nothing is compared."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compare:
     """A value that is known of the contact, compared with one that is given.
 
@@ -71,14 +72,14 @@ class Compare:
     audience_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HasTag:
     """The contact has a tag."""
 
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IsMember:
     """The contact is in an audience ("aud_...") with this status; None: with any."""
 
@@ -93,28 +94,28 @@ class Engagement(enum.Enum):
     CLICKED = "clicked"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Engaged:
     """The contact did that with any mail since the run began; before there is a run: ever."""
 
     what: Engagement
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AllOf:
     """All hold; also if there are none."""
 
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnyOf:
     """One holds at least."""
 
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Not:
     """It does not hold."""
 
@@ -124,7 +125,7 @@ class Not:
 Condition = Compare | HasTag | IsMember | Engaged | AllOf | AnyOf | Not
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """What is known of a contact in one audience: status, and values by tag of the field."""
 
@@ -132,7 +133,7 @@ class Member:
     values: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What is known of a contact, and of the run it is in.
 

@@ -7,11 +7,11 @@ Pure: places of a program, facts and the time come in, values go out. Not here: 
 from __future__ import annotations
 
 import calendar
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from mta.core.automation import Effect, Jump, Program, Test, Trigger, Wait
 from mta.core.automation_condition import Facts, all_hold
+from mta.core.frozen import frozen
 
 WEBHOOK_RETRIES = (
     timedelta(seconds=5),
@@ -32,7 +32,7 @@ ENTRY_WINDOW = timedelta(days=1)
 it off again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """The next effect of a run: where it is in the program, the path of its step, and what."""
 

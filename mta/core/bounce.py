@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
+from mta.core.frozen import frozen
 from mta.core.outcome import Command
 from mta.core.reply import Reply
 
@@ -109,7 +109,7 @@ def scope_of(bounce_class: BounceClass) -> Scope:
     return _SCOPE_OF.get(bounce_class, Scope.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What a refusal means.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mta.core.bounce import (
     HARD,
@@ -22,12 +21,13 @@ from mta.core.bounce import (
     status_of,
 )
 from mta.core.diagnostic import Diagnostic
+from mta.core.frozen import frozen
 from mta.core.outcome import Command
 from mta.core.phrases import Family, Phrase, PhraseIndex, normal_form, without_addresses
 from mta.core.reply import Reply
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Provider:
     """Who runs a receiving service, and how its answers are told.
 
@@ -46,7 +46,7 @@ class Provider:
         return any(host == suffix or host.endswith("." + suffix) for suffix in self.hosts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """One rule: a diagnostic that fits every condition is of the class.
 

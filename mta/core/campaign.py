@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.tracking import NO_TRACKING, Tracking
 
 
@@ -72,7 +73,7 @@ def is_allowed(action: Action, status: CampaignStatus) -> bool:
     return status in _ALLOWED[action]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Segment:
     """Which members of an audience get it: those that meet all that is given.
 
@@ -90,7 +91,7 @@ class Segment:
 EVERYBODY = Segment()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Content:
     """What a campaign says.
 
@@ -121,7 +122,7 @@ BOUNCE_RATE, COMPLAINT_RATE = BRAKED = ("bounce_rate", "complaint_rate")
 """Why a campaign pauses itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Brakes:
     """When a campaign pauses itself.
 
@@ -147,7 +148,7 @@ class Brakes:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counts:
     """What has become of a campaign's emails.
 

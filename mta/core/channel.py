@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from mta.core.frozen import frozen
 
 
 class Channel(enum.Enum):
@@ -19,7 +20,7 @@ class Channel(enum.Enum):
     MAIL = "mail"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """A state that an item is in from then on (aware, UTC)."""
 

@@ -6,17 +6,16 @@ same notifications by HTTP.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mta.core.dsn import MAX_DIAGNOSTIC, MAX_RECIPIENTS, Action, RecipientStatus, addresses_in
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.json_text import JsonError, decode
 
 _MARKS = ('"notificationType"', '"eventType"')
 _ACTIONS = {"bounce": Action.FAILED, "delivery": Action.DELIVERED}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CloudNotice:
     """One notification.
 

@@ -10,9 +10,9 @@ import base64
 import re
 from binascii import Error
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from mta.core.frozen import frozen
 from mta.core.seal import is_sealed, seal
 
 LIFETIME = timedelta(days=14)
@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{36}")
 """base64url of _SIZE octets, which needs no padding."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Confirmation:
     """What a link confirms.
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.suppression_csv import unguarded
 
 MAX_COLUMNS = 500
@@ -71,7 +71,7 @@ class LayoutError(ValueError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """How a file is to be read.
 

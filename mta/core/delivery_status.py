@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
 from typing import assert_never
@@ -16,6 +15,7 @@ from typing import assert_never
 from mta.core.address import Address
 from mta.core.dsn import Action
 from mta.core.envelope import Recipient
+from mta.core.frozen import frozen
 from mta.core.header import rfc5322_date
 from mta.core.header_writer import MAX_PIECE, FieldText, header_block, plain
 from mta.core.reply import Reply
@@ -35,7 +35,7 @@ _NOT_PRINTABLE = re.compile(r"[^ -~]")
 _NOT_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecipientReport:
     """The report on one recipient.
 
@@ -64,7 +64,7 @@ class RecipientReport:
             raise ValueError(f"{self.status!a} is not an enhanced status")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """A report on one mail, to its sender.
 

@@ -7,10 +7,11 @@ means (bounce_rules.py). Follows RFC 5321 4.2, RFC 3463 2 and RFC 3464 2.3.6.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from mta.core.asked_wait import asked_wait
+from mta.core.frozen import frozen
 from mta.core.outcome import Command
 from mta.core.reply import Reply
 
@@ -55,7 +56,7 @@ one of which a text need not be searched, and the search."""
 _ANSWERED = re.compile(r"\(in reply to [A-Za-z -]{2,30} command\)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagnostic:
     """One failure in the words of the server that reports it.
 

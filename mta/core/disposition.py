@@ -7,12 +7,12 @@ failure (bounce.py). Follows RFC 5321 4.2.1, 4.2.5 and 4.5.4.1.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
 from mta.core import bounce
 from mta.core.bounce import BounceClass, Classify
+from mta.core.frozen import frozen
 from mta.core.outcome import Accepted, Ambiguous, Command, Outcome, Refused, Stage, Unreachable
 from mta.core.reply import Reply
 from mta.core.retry import RetrySchedule
@@ -47,12 +47,12 @@ class Why(enum.Enum):
     """Handed back untried: its site was suspended or the engine stopped."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivered:
     """Final: the next hop has it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deferred:
     """Try again at `due_at` (aware, UTC)."""
 
@@ -61,14 +61,14 @@ class Deferred:
     bounce_class: BounceClass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounced:
     """Final: refused for good."""
 
     bounce_class: BounceClass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expired:
     """Final: its lifetime ended while it was still being deferred."""
 
@@ -76,7 +76,7 @@ class Expired:
     bounce_class: BounceClass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quarantined:
     """Held until an operator has looked: what is stored of it is damaged."""
 
@@ -84,7 +84,7 @@ class Quarantined:
 Disposition = Delivered | Deferred | Bounced | Expired | Quarantined
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryFacts:
     """What the decision needs to know of an entry.
 

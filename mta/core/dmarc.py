@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from mta.core.frozen import frozen
 from mta.core.lookup import Answer, NoAnswer
 
 MAX_LABELS = 8
@@ -22,7 +22,7 @@ POLICIES = ("none", "quarantine", "reject")
 _VERSION = re.compile(r"v\s*=\s*DMARC1\s*(?:;|\Z)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DmarcRecord:
     """A DMARC record; what it leaves out has the default of the standard.
 
@@ -42,7 +42,7 @@ class DmarcRecord:
     reports_to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Walk:
     """What the DNS tree says about a domain.
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from mta.core.dmarc import DmarcRecord, Walk, is_aligned, is_dmarc
 from mta.core.domain_records import KeyState, RecordKind, WantedRecord
+from mta.core.frozen import frozen
 from mta.core.lookup import Answer, NoAnswer, Records
 from mta.core.spf import MAX_LOOKUPS, SpfResult, Verdict
 from mta.core.spf_record import is_spf
@@ -32,7 +32,7 @@ class Status(enum.Enum):
     NOT_CHECKED = "not_checked"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One record as the DNS has it.
 
@@ -51,7 +51,7 @@ class Finding:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Alignment:
     """What receivers that check DMARC will see.
 
@@ -69,7 +69,7 @@ class Alignment:
     is_spf_aligned: bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DomainReport:
     """All findings about a domain at one time.
 
@@ -96,7 +96,7 @@ class DomainReport:
         return states == {Status.GOOD}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpfLook:
     """What the DNS says about SPF at one name.
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
+
+from mta.core.frozen import frozen
 
 TTL = 3600
 """Seconds that a suggested record may be remembered: a mistake is over within the hour."""
@@ -43,7 +45,7 @@ class KeyState(enum.Enum):
     """Nothing new is signed with it; its record stays while such mail may be under way."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DkimKey:
     """The public side of a key; algorithm and public_key as in storage.domains.DkimKeyRecord."""
 
@@ -53,7 +55,7 @@ class DkimKey:
     state: KeyState = KeyState.ACTIVE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DomainFacts:
     """What the records of a domain depend on.
 
@@ -70,7 +72,7 @@ class DomainFacts:
     tracking_host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Instance:
     """What all domains of a server share.
 
@@ -98,7 +100,7 @@ class Instance:
         return f"a:{self.hostname}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WantedRecord:
     """One record to publish.
 

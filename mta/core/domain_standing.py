@@ -7,10 +7,11 @@ loses its standing: its mail is refused from then on. A DNS that does not answer
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mta.core.event import EventKind
+from mta.core.frozen import frozen
 
 FAILURES_TO_FALL = 2
 SOON = timedelta(minutes=5)
@@ -36,7 +37,7 @@ class DomainStatus(enum.Enum):
     """Was verified and is not any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """What is remembered about the looks at a domain; times are aware, None is never.
 

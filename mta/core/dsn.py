@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 
+from mta.core.frozen import frozen
 from mta.core.mime_reader import Fields, Part, printable_text, split_entity
 
 TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
@@ -41,7 +41,7 @@ class Action(enum.Enum):
     """Handed on to the members of a list."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecipientStatus:
     """One group of per-recipient fields (RFC 3464 2.3).
 

@@ -6,9 +6,9 @@ Not here: parsing MAIL and RCPT (esmtp.py). Follows RFC 5321 2.3.1 and RFC 3461.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from mta.core.address import Address
+from mta.core.frozen import frozen
 
 
 class Priority(enum.IntEnum):
@@ -23,7 +23,7 @@ class Priority(enum.IntEnum):
         return {"transactional": cls.TRANSACTIONAL, "bulk": cls.BULK}.get(name.strip().lower())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recipient:
     """One recipient.
 
@@ -39,7 +39,7 @@ class Recipient:
     orcpt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Envelope:
     """Who gets a message and who is told when that fails.
 

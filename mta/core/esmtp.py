@@ -9,10 +9,10 @@ RFC 2034 (enhanced status in every reply).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from mta.core.address import Address, AddressError, parse_path
 from mta.core.envelope import Recipient
+from mta.core.frozen import frozen
 from mta.core.reply import Reply
 
 MAX_COMMAND_LINE = 4096
@@ -38,7 +38,7 @@ class Refusal(Exception):  # noqa: N818 - it is a reply on its way out, not a fa
         self.ends_session = ends_session or code == 421
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MailCommand:
     """A MAIL command.
 

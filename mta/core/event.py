@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
+
+from mta.core.frozen import frozen
 
 
 class EventKind(enum.Enum):
@@ -115,7 +117,7 @@ _WEBHOOK_TYPES: Mapping[EventKind, str] = {
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """Something that happened to one queue entry, before it has a place in the journal.
 

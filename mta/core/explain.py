@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from mta.core.disposition import Why
+from mta.core.frozen import frozen
 
 
 class Constraint(enum.Enum):
@@ -35,7 +35,7 @@ class Constraint(enum.Enum):
     """It is due; its turn comes when its site has room."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """Something that keeps all mail of a site or domain back.
 
@@ -59,7 +59,7 @@ class Block:
         return self.name in (domain, host) or (bool(host) and host in self.name.split(","))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """Where one entry stands.
 
@@ -82,7 +82,7 @@ class Standing:
     answer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """What holds an entry.
 

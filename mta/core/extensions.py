@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from mta.core.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Extensions:
     """The extensions we make use of; a plain Extensions() is a server that only knows HELO.
 

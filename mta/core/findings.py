@@ -8,10 +8,10 @@ never a finding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mta.core.bounce import PASSING, BounceClass
 from mta.core.dsn import Action
+from mta.core.frozen import frozen
 from mta.core.report import ReportKind
 from mta.core.report_facts import ReportFacts
 from mta.core.reported import ReportedRecipient
@@ -21,7 +21,7 @@ NO_COMPLAINT = frozenset({"auth-failure", "not-spam", "dmarc", "virus"})
 OPT_OUT = frozenset({"opt-out", "opt-out-list"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """The mail was not delivered after all.
 
@@ -42,7 +42,7 @@ class Failure:
     rule: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Complaint:
     """A recipient called the mail spam; recipient "" when the report names nobody."""
 
@@ -50,7 +50,7 @@ class Complaint:
     feedback_type: str = "abuse"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OptOut:
     """A recipient wants no more of this mail; recipient "" when the mail names nobody."""
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 
 from mta.core.address import AddressError, parse_address
+from mta.core.frozen import frozen
 from mta.core.header_text import (
     MAX_MAILBOXES,
     MAX_VALUE,
@@ -50,7 +51,7 @@ class HeaderError(ValueError):
     """The header block is malformed or too large; the message says where, in one line."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """One header field.
 
@@ -86,7 +87,7 @@ class Field:
         return self.raw.partition(b":")[2].replace(b"\r\n", b"").strip(b" \t")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeaderBlock:
     """Header fields in order, from the top."""
 
@@ -189,7 +190,7 @@ def facts(block: HeaderBlock) -> HeaderFacts:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stamp:
     """What we add to a header.
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from mta.core.address import Address
 from mta.core.encoded_words import MAX_WORD, chunks, encode_words
+from mta.core.frozen import frozen
 
 MAX_FOLDED = 76
 """Where lines fold: the limit of lines with encoded words (RFC 2047 2)."""
@@ -54,7 +54,7 @@ class ComposeError(ValueError):
         self.field = field
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mailbox:
     """A display name, "" for none, and an address (RFC 5322 3.4)."""
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from html import unescape
+
+from mta.core.frozen import frozen
 
 _ATTRIBUTE = (
     r"[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>\"'][^\s>]*+)?)?"  # name = value
@@ -31,7 +32,7 @@ _RAW = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noem
 _LINKS = frozenset({"a", "area"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Link:
     """One address to click at.
 
@@ -49,7 +50,7 @@ class Link:
     is_marked_off: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """What a document holds.
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from mta.core.frozen import frozen
 
 REFUSAL = "http_refusal"
 """The name under which a request's state holds its Refusal, where it has one."""
@@ -36,7 +37,7 @@ _SINGLE = (
 """Fields that have one value: of two, a proxy may have looked at the other."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """Why a request is not handled.
 

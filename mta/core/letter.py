@@ -12,9 +12,10 @@ Not here: Liquid and its bounds (template.py), what is put into links (tracking.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.html_links import has_plain
 from mta.core.html_text import text_of, with_inline_styles
 from mta.core.template import Rendered, Source, Templates, is_much_to_style
@@ -27,7 +28,7 @@ _BODY_END = re.compile(r"</body[\s/>]", re.IGNORECASE)
 Variables = dict[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filled:
     """What one person gets.
 

@@ -9,15 +9,16 @@ Not here: asking (mta/domain_lookup.py does, through mta/resolver.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Literal, TypeVar
+
+from mta.core.frozen import frozen
 
 T = TypeVar("T")
 
 RecordType = Literal["A", "AAAA", "CNAME", "MX", "PTR", "TXT"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """What to ask: a name without a final dot, and the type of its records."""
 
@@ -25,7 +26,7 @@ class Question:
     type: RecordType
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Records:
     """The records in text, none when there are none: the name may exist or not.
 
@@ -36,7 +37,7 @@ class Records:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoAnswer:
     """The DNS does not answer for now, which says nothing about the records."""
 

@@ -5,10 +5,10 @@ Not here: who it is for (envelope.py) and what the client asked (submission.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from mta.core.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """An immutable message, with CRLF line ends throughout and a CRLF at its end.
 
@@ -29,7 +29,7 @@ class Message:
     is_8bit: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeaderFacts:
     """What the header block says, as far as the queue, the policy and lists need it.
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from mta.core.frozen import frozen
 from mta.core.header import MAX_HEADER_FIELDS, MAX_HEADER_SIZE, rfc5322_date
 from mta.core.header_writer import (
     MAX_PIECE,
@@ -46,7 +46,7 @@ _STRUCTURED = frozenset(
 """Fields (and the list- family) in which an encoded word would be taken literally."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draft:
     """What a client wants to say, before it has any bytes.
 

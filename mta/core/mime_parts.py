@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from itertools import count
 
 from mta.core.dot import has_bare_line_end
+from mta.core.frozen import frozen
 from mta.core.header_writer import (
     MAX_LINE,
     ComposeError,
@@ -45,7 +45,7 @@ _PARAMETER = re.compile(r'; *([^=]+=(?:"(?:[^"\\]|\\.)*"|[^;" ]+))')
 _CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attachment:
     """A file that goes along.
 
@@ -65,7 +65,7 @@ class Attachment:
     disposition: str = "attachment"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A MIME entity: its content fields and its encoded body."""
 

@@ -12,9 +12,9 @@ import binascii
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
+from mta.core.frozen import frozen
 from mta.core.header_text import decode_words
 
 MAX_SIZE = 5_242_880
@@ -44,7 +44,7 @@ _UNPRINTABLE = re.compile(
 _INVISIBLE = re.compile(r"<(style|script|head)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fields:
     """Header fields in their order: lower-case name and unfolded value."""
 
@@ -66,7 +66,7 @@ class Fields:
 NO_FIELDS = Fields(())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A part of a body that has no parts of its own; an enclosed message is one such part.
 
@@ -96,7 +96,7 @@ class Part:
         return plain_of_html(text) if self.content_type == "text/html" else text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mail:
     """A mail that was read.
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from mta.core.dsn import addresses_in
+from mta.core.frozen import frozen
 from mta.core.notice_words import ENDS, INTRODUCTIONS, SUCCESSES
 from mta.core.phrases import normal_form, without_addresses
 
@@ -64,7 +64,7 @@ class Rank(enum.IntEnum):
     """Anywhere else."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mention:
     """An address on a line of a notice."""
 
@@ -75,7 +75,7 @@ class Mention:
     """A line before it said that mail could not be delivered."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """What a notice says of one address.
 
@@ -88,7 +88,7 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """The text of a notice up to the returned mail, line by line, and what addresses it names.
 

@@ -6,9 +6,9 @@ Not here: the decision taken on it (disposition.py). Follows RFC 5321 4.2 and 4.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
 
+from mta.core.frozen import frozen
 from mta.core.reply import Reply
 
 
@@ -41,7 +41,7 @@ class Stage(enum.Enum):
     """What is stored of the message is not what was accepted; trying again cannot mend it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Peer:
     """The server that an attempt spoke to.
 
@@ -56,14 +56,14 @@ class Peer:
     tls: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Accepted:
     """The peer took responsibility: 2yz to the final dot (RFC 5321 4.2.5)."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """The peer (or a check on its behalf, such as SIZE) answered 4yz or 5yz at `command`."""
 
@@ -71,7 +71,7 @@ class Refused:
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unreachable:
     """No reply for this recipient: the attempt ended at `stage` with `error` (one printable line).
 
@@ -85,7 +85,7 @@ class Unreachable:
     enhanced: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ambiguous:
     """Lost after the final dot: the peer may or may not have the message (RFC 1047)."""
 
@@ -95,7 +95,7 @@ class Ambiguous:
 Outcome = Accepted | Refused | Unreachable | Ambiguous
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """One outcome with the facts around it, as the journal keeps it.
 

@@ -15,8 +15,8 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from mta.core.frozen import frozen
 from mta.core.word_tree import NEAR, Step, WordTree
 
 MAX_FORM = 8000
@@ -74,7 +74,7 @@ def _folded(text: str) -> str:
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Phrase:
     """One phrase, ready to be looked for.
 
@@ -150,7 +150,7 @@ class Phrase:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Family:
     """A phrase with lists of words in it: one for each choice from every list.
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote
 
+from mta.core.frozen import frozen
 from mta.core.network import parse_endpoint
 from mta.core.route import Credentials, TlsMode
 
@@ -26,7 +26,7 @@ class PinError(ValueError):
     """The text is not a pin; the message says what is allowed and never shows a password."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pin:
     """One server that mail is sent to instead of the MX hosts.
 

@@ -14,11 +14,11 @@ Not here: what counts, and where the counters are kept (storage/quotas.py).
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from mta.core.envelope import Priority
+from mta.core.frozen import frozen
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,7 +48,7 @@ class Lane(enum.Enum):
     """Transactional mail only, which waits for nothing else."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quota:
     """Emails that a tenant may send; None: as many as it likes."""
 
@@ -64,7 +64,7 @@ class Quota:
 UNLIMITED = Quota()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """One hour or day of one lane.
 

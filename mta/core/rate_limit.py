@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from mta.core.frozen import frozen
 
 _LIMIT = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,4})?([smhd])", re.ASCII)
 _ROUNDING = 1e-6
@@ -27,7 +28,7 @@ _UNITS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limit:
     """So many requests in a window.
 
@@ -42,7 +43,7 @@ class Limit:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Meter:
     """What a client has used.
 
@@ -55,7 +56,7 @@ class Meter:
     used: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """Where a client stands with one limit.
 
@@ -69,7 +70,7 @@ class Standing:
     reset: timedelta
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ruling:
     """What becomes of one request.
 

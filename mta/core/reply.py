@@ -7,7 +7,8 @@ Follows RFC 5321 4.2 (reply codes) and RFC 3463 (enhanced status codes).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from mta.core.frozen import frozen
 
 MAX_TEXT = 1000
 """Characters of reply text kept; what a longer-winded peer says after them is cut."""
@@ -17,7 +18,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u20
 """Controls, line separators, bidi overrides (a log reader's trap) and lone surrogates."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """One answer of a server.
 

@@ -8,13 +8,14 @@ Follows RFC 3464, RFC 5965 and RFC 3834 through those modules. Never raises.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mta.core.arf import Feedback, read_feedback
 from mta.core.autoreply import is_autoreply, is_challenge, is_of_absent
 from mta.core.bounce import BounceClass
 from mta.core.bounce_rules import Classifier
 from mta.core.diagnostic import code_in
+from mta.core.frozen import frozen
 from mta.core.mime_reader import NO_FIELDS, Fields, read_mail
 from mta.core.report_evidence import Evidence, gather
 from mta.core.reported import ReportedRecipient, of_notice, of_statuses
@@ -29,7 +30,7 @@ class ReportKind(enum.Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """A mail read as a report.
 

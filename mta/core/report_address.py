@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mta.core.address import Address
+from mta.core.frozen import frozen
 from mta.core.return_path import Flaw, Purpose, ReturnPath, decode
 
 ROLES = frozenset({"fbl", "abuse", "postmaster"})
 """Local parts that complaints and people write to, in any case."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddressRules:
     """What addresses are read with.
 
@@ -35,7 +35,7 @@ class AddressRules:
     valid_for: timedelta
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sealed:
     """A sealed address: what for, and what it says."""
 
@@ -43,7 +43,7 @@ class Sealed:
     path: ReturnPath
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Role:
     """An address that has to exist; name is one of ROLES."""
 

@@ -7,10 +7,10 @@ everywhere else for mail systems that never heard of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from mta.core.cloud_notice import CloudNotice, read_cloud_notice
 from mta.core.dsn import TYPES, RecipientStatus, addresses_in, read_status
+from mta.core.frozen import frozen
 from mta.core.mime_reader import NO_FIELDS, Fields, Mail, Part, display_text, split_entity
 from mta.core.notice import Notice, read_notice
 from mta.core.notice_words import DAEMONS, DELAYS, FINALS, SUBJECTS
@@ -37,7 +37,7 @@ _ANSWERS = frozenset({"re", "aw", "sv", "antw", "odp", "ynt", "回复", "答复"
 _STATUS_STARTS = (b"reporting-mta:", b"final-recipient:", b"original-recipient:")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """What a mail brings back.
 

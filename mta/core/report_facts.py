@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import cast
 
 from mta.core.bounce import BounceClass
 from mta.core.dsn import Action
 from mta.core.event import JsonValue
+from mta.core.frozen import frozen
 from mta.core.mime_reader import read_mail
 from mta.core.report import Report, ReportKind
 from mta.core.reported import ReportedRecipient
@@ -31,7 +31,7 @@ _EMAIL_ID = re.compile(r"(?<![A-Za-z0-9_])em_([0-9A-HJKMNP-TV-Z]{26})(?![0-9A-Za
 _ULID_MESSAGE_ID = re.compile(r"<(?:em_)?([0-9A-HJKMNP-TV-Z]{26})@[^<>@\s]{1,255}>")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportFacts:
     """A report, as far as anything follows from it.
 

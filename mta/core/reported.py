@@ -8,12 +8,13 @@ Follows RFC 3464 2.3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mta.core.bounce import BounceClass, Verdict
 from mta.core.bounce_rules import Classifier
 from mta.core.diagnostic import Diagnostic, code_in
 from mta.core.dsn import Action, RecipientStatus
+from mta.core.frozen import frozen
 from mta.core.mime_reader import printable_text
 from mta.core.report_evidence import Evidence, addresses_of
 
@@ -21,7 +22,7 @@ _OWN = ("to", "delivered-to", "from", "sender", "return-path", "errors-to", "cc"
 _ADDRESSED = ("to", "cc", "x-original-to", "delivered-to", "envelope-to", "x-envelope-to", "bcc")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportedRecipient:
     """What a report says of one recipient.
 
@@ -46,7 +47,7 @@ class ReportedRecipient:
     diagnostic: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Finding:
     """What is known of one recipient before it is put together."""
 

@@ -10,13 +10,13 @@ accounts at some 10 % bounces. Not here: counting (storage/stats.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from mta.core.frozen import frozen
 
 WORST_BOUNCE_RATE, WORST_COMPLAINT_RATE = 0.10, 0.003
 _BOUNCE_SHARE, _COMPLAINT_SHARE = 60, 40
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fared:
     """What became of a domain's mail.
 

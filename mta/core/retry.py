@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mta.core.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class RetrySchedule:
     """Exponential backoff with a ceiling, jitter, and a lifetime after which the entry expires.
 

@@ -20,9 +20,9 @@ import base64
 import enum
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from mta.core.frozen import frozen
 from mta.core.seal import is_sealed, seal
 
 _ENTRY, _TENANT, _DAY, _SEAL = 6, 4, 2, 13
@@ -52,7 +52,7 @@ class Flaw(enum.Enum):
     """Ours, and too old."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReturnPath:
     """What a signed local part says.
 

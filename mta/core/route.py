@@ -6,8 +6,8 @@ Not here: looking anything up (mta/resolver.py) or connecting (mta/smtp_client.p
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
+from mta.core.frozen import frozen
 from mta.core.outcome import Unreachable
 
 
@@ -22,7 +22,7 @@ class TlsMode(enum.Enum):
     """STARTTLS required and verified: a smarthost that is given a password."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """User name and password for a smarthost; repr shows neither."""
 
@@ -33,7 +33,7 @@ class Credentials:
         return "Credentials(...)"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hop:
     """One address to try.
 
@@ -48,7 +48,7 @@ class Hop:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """Where a domain's mail goes.
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mta.core.esmtp import Refusal
+from mta.core.frozen import frozen
 
 MAX_RESPONSE = 12_288
 """Octets of a response in base64, CRLF included (RFC 4954 4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Login:
     """What a client says it is; repr shows no password."""
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mta.core.bounce import BounceClass, classify
+from mta.core.frozen import frozen
 from mta.core.outcome import Accepted, Ambiguous, Command, Outcome, Refused, Stage, Unreachable
 from mta.core.retry import RetrySchedule
 
@@ -44,7 +45,7 @@ def suspensions_within(retry: RetrySchedule) -> RetrySchedule:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What one engine does at once, at most.
 
@@ -75,7 +76,7 @@ def weight_of(size: int) -> int:
     return 1 + size // 4096
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """How many connections a site bears, as far as its answers tell.
 
@@ -121,17 +122,17 @@ PROBE = Window(size=1)
 """The window of a site that comes back from a suspension: one connection shows whether it lives."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Good:
     """The site took a message."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Neutral:
     """Something about the message, its sender or a recipient; nothing about the site."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bad:
     """The site is in trouble, or wants less from us; `outcome` says it best."""
 
@@ -218,7 +219,7 @@ class Holding(enum.Enum):
     """max_ready_per_site, or this site's share of the memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SiteState:
     """One site at one moment.
 
@@ -239,12 +240,12 @@ class SiteState:
     suspended_until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Open:
     """Another connection may be opened now."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wait:
     """Not now.
 
@@ -290,7 +291,7 @@ def _has_enough(site: SiteState, limits: Limits, oldest_at: datetime, now: datet
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Load:
     """What one site has in memory, and how fast it works that off.
 

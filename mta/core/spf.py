@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from mta.core.frozen import frozen
 from mta.core.lookup import Asking, NoAnswer, Question, Records, RecordType
 from mta.core.spf_record import (
     QUERIES,
@@ -46,7 +46,7 @@ class SpfResult(enum.Enum):
     PERMERROR = "permerror"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """A result and what led to it.
 
@@ -63,7 +63,7 @@ class Verdict:
     void_lookups: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sender:
     """Who sends: the IP address, the return path ("user@domain"), the name given in EHLO."""
 

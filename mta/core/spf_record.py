@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import quote
+
+from mta.core.frozen import frozen
 
 QUERIES = frozenset({"include", "a", "mx", "ptr", "exists"})
 """Mechanisms that cost a lookup each (4.6.4); `redirect` is the modifier that does."""
@@ -37,7 +38,7 @@ class SpfError(ValueError):
     """The record is not valid; the message names the term (the result is "permerror")."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mechanism:
     """One term that may match.
 
@@ -57,7 +58,7 @@ class Mechanism:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpfRecord:
     """An SPF record, its terms in order; redirect is the name with macros to go on at, or ""."""
 

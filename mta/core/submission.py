@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from mta.core.disposition import Why
 from mta.core.envelope import Envelope, Priority, Recipient
 from mta.core.event import Event, EventKind, JsonValue
+from mta.core.frozen import frozen
 from mta.core.message import HeaderFacts, Message
 from mta.core.tracking import Places
 from mta.core.unsubscribe import UnsubscribeOffer
@@ -29,7 +30,7 @@ class Door(enum.Enum):
     """A delivery report of our own, to whoever submitted by SMTP."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Submission:
     """One message that a client asks to send.
 
@@ -68,7 +69,7 @@ class Submission:
     campaign: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AcceptFacts:
     """What storage knows at the moment of acceptance.
 
@@ -81,7 +82,7 @@ class AcceptFacts:
     suppressed: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryDraft:
     """A queue entry to be written.
 
@@ -110,7 +111,7 @@ class EntryDraft:
         return bool(self.suppressed_for)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """A submission turned into queue entries and the first events of each, in the same order."""
 

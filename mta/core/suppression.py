@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from mta.core.bounce import HARD, BounceClass
+from mta.core.frozen import frozen
 
 REPEATED_ONLY = frozenset({BounceClass.MAILBOX_FULL, BounceClass.RELAY_DENIED})
 """Classes that suppress only when they repeat: a full mailbox is emptied, and a host that denies
@@ -32,7 +33,7 @@ class PolicyError(ValueError):
     """The policy cannot be: one line that names the class and says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """What failures of one class lead to.
 
@@ -62,7 +63,7 @@ DEFAULT_RULES: Mapping[BounceClass, Rule] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SuppressionPolicy:
     """Which classes suppress and how; a class without a rule never does.
 
@@ -114,7 +115,7 @@ NO_SUPPRESSION = SuppressionPolicy({})
 """Nothing suppresses."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suppress:
     """No more mail to the address until `until` (aware, UTC); None until somebody lifts it."""
 

@@ -12,11 +12,11 @@ import csv
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 
 from mta.core.address import Address, AddressError, parse_address
+from mta.core.frozen import frozen
 
 COLUMNS = ("email", "reason", "rule", "created_at", "expires_at", "event_id", "email_id")
 """What is written, and of which email, reason and expires_at are read."""
@@ -34,7 +34,7 @@ class CsvError(ValueError):
     """The text as a whole is not such a list; one sentence that says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listed:
     """One row that was read.
 
@@ -49,7 +49,7 @@ class Listed:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BadRow:
     """A row that is none: its number (the first after the header is 1) and what is wrong."""
 

@@ -13,13 +13,13 @@ import re
 from collections import OrderedDict
 from collections.abc import ItemsView, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 from liquid import BoundTemplate, Environment, RenderContext, Token, Undefined
 from liquid.exceptions import LiquidError, LoopIterationLimitError
 from liquid.undefined import UNDEFINED
 
 from mta.core import template_filters
+from mta.core.frozen import frozen
 from mta.core.html_text import text_of, with_inline_styles
 
 MAX_SOURCE = 262_144
@@ -57,7 +57,7 @@ class MissingVariablesError(TemplateError):
         self.names = names
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """What an author writes.
 
@@ -74,7 +74,7 @@ class Source:
     inline_css: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rendered:
     """A filled template; html is None when the template has none."""
 

@@ -19,10 +19,10 @@ import base64
 import re
 from binascii import Error
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from urllib.parse import urlsplit
 
+from mta.core.frozen import frozen
 from mta.core.html_links import find_links
 from mta.core.seal import is_sealed, seal
 
@@ -42,7 +42,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{35}")
 _PIXEL = '<img src="{}" width="1" height="1" alt="" style="border:0">'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tracking:
     """What is noted of a message's recipients."""
 
@@ -57,7 +57,7 @@ class Tracking:
 NO_TRACKING = Tracking()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Places:
     """Where a stored message has placeholders.
 
@@ -71,7 +71,7 @@ class Places:
     targets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hit:
     """Who opened, or clicked at what.
 

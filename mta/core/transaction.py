@@ -7,10 +7,10 @@ Follows RFC 5321 4.1.1.2 and 4.1.1.3, RFC 1870, RFC 3461 4, RFC 6152 and RFC 653
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from mta.core.extensions import Extensions
+from mta.core.frozen import frozen
 from mta.core.reply import Reply
 
 _UNSAFE_ADDRESS = re.compile(r'[\x00-\x1f\x7f]|^[^"]*[ <>]')
@@ -18,7 +18,7 @@ _UNSAFE_ADDRESS = re.compile(r'[\x00-\x1f\x7f]|^[^"]*[ <>]')
 _UNSAFE_PARAMETER = re.compile(r"[^!-~]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpooledBody:
     """A body that stays on disk: everything in the file at `path` from byte `offset` on."""
 
@@ -26,7 +26,7 @@ class SpooledBody:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TransactionRecipient:
     """One recipient of a transaction.
 
@@ -49,7 +49,7 @@ class TransactionRecipient:
         _check(self.address, self.notify, self.orcpt)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transaction:
     """One message for some recipients that one server is to take.
 

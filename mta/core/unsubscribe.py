@@ -12,10 +12,10 @@ import base64
 import re
 from binascii import Error
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from mta.core.address import Address
+from mta.core.frozen import frozen
 from mta.core.seal import is_sealed, seal
 
 MAX_SCOPE = 128
@@ -35,7 +35,7 @@ _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~:/?@!$&'*+;=%-]
 It has a host and no user, and no fragment, which no POST would send."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unsubscribe:
     """Who wants to get what no more.
 
@@ -50,7 +50,7 @@ class Unsubscribe:
     scope: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnsubscribeOffer:
     """What a message offers its recipients.
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from mta.core.frozen import frozen
+
 NEAR = 3
 """Words that a short gap may hold."""
 
 Words = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """What a phrase goes on with.
 
