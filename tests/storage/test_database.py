@@ -7,11 +7,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from pysqlite3 import dbapi2
 
 from storage import directives
 from storage.committer import Committer
 from storage.database import (
     MINIMUM_SQLITE,
+    PAGE_SIZE,
     Connection,
     Database,
     _connect,
@@ -74,6 +76,28 @@ def test_b12_a_library_that_loses_mail_is_refused(version: tuple[int, ...]) -> N
 
 def test_the_library_in_use_is_new_enough() -> None:
     check_version(MINIMUM_SQLITE)
+
+
+def page_size(database: Database) -> int:
+    return int(database.read_now(lambda c: c.execute("PRAGMA page_size").fetchone()[0]))
+
+
+def test_a_new_file_has_pages_of_our_size(database: Database) -> None:
+    assert page_size(database) == PAGE_SIZE
+
+
+async def test_a_file_keeps_the_pages_that_it_has(tmp_path: Path) -> None:
+    file = dbapi2.connect(str(tmp_path / "mailwright.db"))
+    file.execute("PRAGMA page_size = 4096")
+    file.execute("CREATE TABLE earlier (x)")
+    file.close()
+    (tmp_path / "mailwright.db").chmod(0o600)
+    opened = Database.open(tmp_path)
+    try:
+        await opened.write(lambda c: c.execute("INSERT INTO earlier VALUES (1)"))
+        assert page_size(opened) == 4096
+    finally:
+        opened.close()
 
 
 async def test_what_is_written_can_be_read(database: Database) -> None:
@@ -181,7 +205,7 @@ def test_a22_a_damaged_page_is_found(tmp_path: Path) -> None:
     database.close()
     path = tmp_path / "mailwright.db"
     data = bytearray(path.read_bytes())
-    target = data.rindex(b"x" * 100) // 4096 * 4096
+    target = data.rindex(b"x" * 100) // PAGE_SIZE * PAGE_SIZE
     data[target : target + 16] = b"\xff" * 16
     path.write_bytes(data)
     database = Database.open(tmp_path)
