@@ -384,6 +384,7 @@ class TestOrder:
         rig.queue(50)
         rig.lane.wake()
         await rig.receiver.wait_for(WINDOW + 50)
+        assert sorted(rig.seqs()) == list(range(1, WINDOW + 51))
         step.cancel()
         with suppress(asyncio.CancelledError):
             await step

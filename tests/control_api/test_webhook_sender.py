@@ -48,6 +48,7 @@ class TestSender:
                     queue(api)
                     sender.kick()
                     await receiver.wait_for(count)
+                    assert len(receiver.received) == count
 
     async def test_slow_endpoint_does_not_delay_another(self, api: Api) -> None:
         async with HttpReceiver() as slow, HttpReceiver() as fast:
@@ -84,6 +85,7 @@ class TestSender:
             queue(api, 3)
             async with running(api):
                 await receiver.wait_for(3)
+            assert len(receiver.received) == 3
 
     async def test_sleeps_until_a_retry_is_due(self, api: Api) -> None:
         async with HttpReceiver() as receiver:
@@ -105,6 +107,7 @@ class TestSender:
                 await broken.has_failed.wait()
                 sender.kick()
                 await receiver.wait_for(1)
+            assert len(receiver.received) == 1
 
 
 class BrokenOnce:
