@@ -102,7 +102,7 @@ async def _wait(call: Call, wish: _Wish, found: _Found, heard: asyncio.Event) ->
 
 async def _look(call: Call, wish: _Wish) -> _Found:
     tenant_id = call.tenant_id
-    found = await call.services.database.read(lambda db: _page(db, tenant_id, wish))
+    found = await call.services.database.read_durable(lambda db: _page(db, tenant_id, wish))
     if found is None:
         raise ApiError(NOT_FOUND)
     return found
