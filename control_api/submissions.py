@@ -7,7 +7,7 @@ here: reading the request (payload.py) and the transaction (storage/submissions.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from control_api.errors import FieldError
@@ -246,9 +246,7 @@ def _facts(email: Email, message_id: str, *, has_8bit: bool) -> HeaderFacts:
     )
 
 
-def _shown(mailboxes: Sequence[Mailbox]) -> tuple[str, ...]:
-    if not mailboxes:
-        return ()
+def _shown(mailboxes: Iterable[Mailbox]) -> tuple[str, ...]:
     return tuple(
         [f"{one.name} <{one.address}>" if one.name else str(one.address) for one in mailboxes]
     )

@@ -260,7 +260,11 @@ def total(connection: Connection, tenant_id: int) -> int:
     return int(row[0]) if row else 0
 
 
-def count(connection: Connection, tenant_id: int, filters: ContactFilter = ContactFilter()) -> int:  # noqa: B008 - frozen
+def count(
+    connection: Connection,
+    tenant_id: int,
+    filters: ContactFilter = ContactFilter(),  # noqa: B008 - frozen
+) -> int:
     """Return how many the filter means; looks at each of them, or at none where it means all."""
     if filters == ContactFilter():
         return total(connection, tenant_id)

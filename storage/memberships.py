@@ -216,7 +216,11 @@ def members_before(
     return [_record(row) for row in rows]
 
 
-def total(connection: Connection, audience_row: int, filters: MemberFilter = MemberFilter()) -> int:  # noqa: B008 - frozen
+def total(
+    connection: Connection,
+    audience_row: int,
+    filters: MemberFilter = MemberFilter(),  # noqa: B008 - frozen
+) -> int:
     """Return how many members the filter means; counts them unless it asks for a status at most."""
     if filters == MemberFilter(filters.status):
         counts = count(connection, audience_row)

@@ -223,9 +223,7 @@ class _Known:
         submission, sandbox_domain = wish.submission, wish.policy.sandbox_domain
         addresses = [recipient.address for recipient in submission.envelope.recipients]
         known = self._suppressed[submission.tenant_id]
-        found: dict[str, str] = {}
-        if known:
-            found = {key: known[key] for key in (one.key for one in addresses) if key in known}
+        found = {key: known[key] for key in (one.key for one in addresses) if key in known}
         offer = submission.unsubscribe
         if offer is not None and offer.scope:
             keys = [address.key for address in addresses]

@@ -1,8 +1,8 @@
-"""The write-ahead log as a file, which we sync ourselves: after each commit, and apart from it.
+"""The write-ahead log as a file, which we sync ourselves: after commits, and apart from them.
 
 SQLite would sync inside COMMIT, while it keeps every other process from writing. Done afterwards,
-the others write meanwhile. A commit counts only once its sync has returned: what others read of it
-before then may be gone after a power cut, and whoever was to be told of it knows nothing of it yet.
+the others write meanwhile. Nobody outside is told of a commit before a sync has returned: what a
+power cut takes back until then, nobody knows of.
 
 Not here: what SQLite still syncs by itself with `synchronous = NORMAL`, which is a new log's
 header and directory entry, the log before a checkpoint, and the database after it

@@ -176,7 +176,10 @@ class Writer:
         _wake([(job, result.despite(trouble)) for job, result in promises])
 
     def _catch_up(self) -> str:
-        """Sync all that was committed; return what prevents it, "" for nothing."""
+        """Sync all that was committed; return what prevents it, "" for nothing.
+
+        Where nobody waits for it, whoever writes next hears of a failure: nothing is written then.
+        """
         self._sync_by = None
         return self._sync()
 
