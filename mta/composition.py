@@ -6,7 +6,6 @@ end (daemon.py).
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from mta.smtp_session import Limits as SessionLimits
 from mta.smtp_session import Service
 from mta.smtp_submission import SubmissionHandler, SubmissionRules
 from mta.smtp_transaction import Timeouts
+from mta.spare_core import SpareCore
 from mta.timetable import Timetable
 from mta.tls_certificate import MODERN, ServerTls
 from mta.tls_policy import TlsPolicy
@@ -79,7 +79,7 @@ def build_engine(
     signer = None
     if settings.dkim.algorithms:
         signs = Signer(settings.server.data_dir, settings.dkim.algorithms)
-        signer = SigningThread(signs, cores=os.cpu_count() or 1)
+        signer = SigningThread(signs, SpareCore().is_free)
     sandbox_domain = settings.api.sandbox_domain
     connector = Connector(
         ehlo_name=delivery.ehlo_name or settings.server.hostname,

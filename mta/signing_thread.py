@@ -1,9 +1,9 @@
-"""Where a delivery process signs: in a thread beside its event loop, or on the loop.
+"""Where a delivery process signs: on its event loop, and beside it while a core is free.
 
-OpenSSL lets other threads run while it computes, and an RSA signature is a third of what the
-delivery of a message costs: so one process can sign and talk at once. Signatures come back a few at
-a time, because each trip between the threads is two switches. On two cores the process that takes
-mail fills the other core, and the trips cost more than they bring. Not here: what a signature is
+OpenSSL lets other threads run while it computes, and an RSA signature is half of what the delivery
+of a message costs. So, with a core to spare, the loop and the thread share what is to be signed:
+the thread gets little at a time, and the loop signs what would have to wait for it. Without one the
+trips between the two cost more than they bring (spare_core.py). Not here: what a signature is
 (signing.py).
 """
 
@@ -12,21 +12,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from mta.core.frozen import frozen
 from storage.domains import DkimKeyRecord
 
-FEW_CORES = 2
-"""One for the process that takes mail and one for that which delivers it: none is left to sign."""
-PIECE = 4
-"""Signatures that come back at once: a millisecond of RSA-2048."""
+PIECE = 2
+"""Signatures that come back at once, and that wait for the thread while it makes others: half a
+millisecond of RSA-2048. Each trip between the threads is two switches."""
 
 
 class Signs(Protocol):
-    """Makes signatures, as signing.Signer does; used by one thread at a time."""
+    """Makes signatures, as signing.Signer does; used by two threads."""
 
     def sign(
         self,
@@ -55,13 +54,10 @@ class _Wish:
 class SigningThread:
     """Signs for all connections of a process, on one event loop."""
 
-    def __init__(self, signer: Signs, *, cores: int) -> None:
-        """Take who signs, whom nobody else may use from now on, and the cores of the machine.
-
-        With FEW_CORES or less there is no thread, and the event loop waits while it signs.
-        """
+    def __init__(self, signer: Signs, is_core_free: Callable[[float], bool]) -> None:
+        """Take who signs, and what tells at a time of the loop whether a core is to spare."""
         self._signer = signer
-        self._is_beside = cores > FEW_CORES
+        self._is_core_free = is_core_free
         self._wishes: deque[_Wish] = deque()
         self._lock = threading.Lock()
         self._is_busy = False
@@ -76,9 +72,9 @@ class SigningThread:
         at: datetime,
     ) -> bytes:
         """Return what Signer.sign does, and raise what it raises."""
-        if not self._is_beside:
-            return self._signer.sign(header, body_hash, domain=domain, keys=keys, at=at)
         loop = asyncio.get_running_loop()
+        if len(self._wishes) >= PIECE or not self._is_core_free(loop.time()):
+            return self._signer.sign(header, body_hash, domain=domain, keys=keys, at=at)
         wish = _Wish(header, body_hash, domain, keys, at, loop.create_future())
         with self._lock:
             self._wishes.append(wish)

@@ -1,4 +1,4 @@
-"""Signing beside the event loop: each gets its own signature or error, and the loop goes on."""
+"""Signing on the event loop and beside it: each gets its own signature or error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mta.signing import SigningError
-from mta.signing_thread import FEW_CORES, SigningThread
+from mta.signing_thread import PIECE, SigningThread
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -33,6 +33,14 @@ class SlowSigner:
         return header + body_hash + domain.encode()
 
 
+def has_free_core(_: float) -> bool:
+    return True
+
+
+def has_no_free_core(_: float) -> bool:
+    return False
+
+
 def signed(thread: SigningThread, header: bytes) -> asyncio.Task[bytes]:
     wish = thread.sign(header, b"#", domain="a.test", keys=(), at=NOW)
     return asyncio.get_running_loop().create_task(wish)
@@ -40,7 +48,7 @@ def signed(thread: SigningThread, header: bytes) -> asyncio.Task[bytes]:
 
 async def test_the_loop_goes_on_and_each_gets_its_own() -> None:
     signer = SlowSigner()
-    thread = SigningThread(signer, cores=FEW_CORES + 1)
+    thread = SigningThread(signer, has_free_core)
     tasks = [signed(thread, header) for header in (b"1", b"bad", b"2")]
     await asyncio.sleep(0)  # the loop runs although nothing can be signed
     assert not any(task.done() for task in tasks)
@@ -53,7 +61,7 @@ async def test_the_loop_goes_on_and_each_gets_its_own() -> None:
 
 async def test_a_task_that_is_cancelled_keeps_nobody_from_a_signature() -> None:
     signer = SlowSigner()
-    thread = SigningThread(signer, cores=FEW_CORES + 1)
+    thread = SigningThread(signer, has_free_core)
     first, second, third = (signed(thread, header) for header in (b"1", b"2", b"3"))
     await asyncio.sleep(0)
     second.cancel()
@@ -65,14 +73,42 @@ async def test_a_defect_reaches_who_asked() -> None:
     signer = SlowSigner()
     signer.may_sign.set()
     with pytest.raises(RuntimeError, match="a defect"):
-        await signed(SigningThread(signer, cores=FEW_CORES + 1), b"worse")
+        await signed(SigningThread(signer, has_free_core), b"worse")
 
 
-async def test_two_cores_are_full_without_a_thread() -> None:
+async def test_without_a_free_core_the_loop_signs() -> None:
     signer = SlowSigner()
     signer.may_sign.set()
-    here = SigningThread(signer, cores=2)
+    here = SigningThread(signer, has_no_free_core)
     assert await here.sign(b"1", b"#", domain="a.test", keys=(), at=NOW) == b"1#a.test"
     assert signer.threads == {threading.get_ident()}
     with pytest.raises(SigningError):
         await here.sign(b"bad", b"#", domain="a.test", keys=(), at=NOW)
+
+
+class LoopSignsAtOnce(SlowSigner):
+    """Keeps only the thread waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = threading.get_ident()
+        self.is_thread_busy = threading.Event()
+
+    def sign(self, header: bytes, body_hash: bytes, **what: Any) -> bytes:
+        if threading.get_ident() == self.loop:
+            return header + b" on the loop"
+        self.is_thread_busy.set()
+        return super().sign(header, body_hash, **what)
+
+
+async def test_the_loop_signs_what_would_have_to_wait_for_the_thread() -> None:
+    signer = LoopSignsAtOnce()
+    both = SigningThread(signer, has_free_core)
+    beside = [signed(both, b"first")]
+    await asyncio.to_thread(signer.is_thread_busy.wait, 30)
+    beside += [signed(both, b"%d" % number) for number in range(PIECE)]
+    await asyncio.sleep(0)
+    assert await signed(both, b"last") == b"last on the loop"
+    assert not any(task.done() for task in beside)
+    signer.may_sign.set()
+    assert await asyncio.gather(*beside) == [b"first#a.test", b"0#a.test", b"1#a.test"]
