@@ -49,10 +49,13 @@ CASES = (
 class Sink:
     """The counting receiver as a process."""
 
-    def __init__(self, sites: int = 0) -> None:
-        """Start it; it listens on 127.0.0.1, and on 127.0.1.N for so many sites besides."""
+    def __init__(self, sites: int = 0, pause: float = 0.0) -> None:
+        """Start it; it listens on 127.0.0.1, and on 127.0.1.N for so many sites besides.
+
+        pause: seconds that it takes over each message.
+        """
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.sink", str(sites)],
+            [sys.executable, "-m", "benchmarks.sink", str(sites), str(pause)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -2,8 +2,9 @@
 
 `python -m benchmarks.fairness [--count 200] [--bulk 200000]`. The same lone messages are sent one
 by one to an idle service; while so many bulk messages to the same domain wait and are delivered;
-and while as many wait for a site that does not answer. A lone message's time runs from its
-composition to its arrival at the receiver. Not here: how fast the bulk goes (drain.py).
+while as many wait for a site that does not answer; and while the site takes its time over each of
+them. A lone message's time runs from its composition to its arrival at the receiver, before that
+takes its time. Not here: how fast the bulk goes (drain.py).
 """
 
 from __future__ import annotations
@@ -40,16 +41,23 @@ DEAD = "smtp://127.0.0.1:1"
 
 @dataclass(frozen=True)
 class Case:
-    """Who else is in the queue: bulk to a domain, "" for nobody."""
+    """Who else is in the queue: bulk to a domain, "" for nobody.
+
+    Attributes:
+        pause: seconds that the receiver takes over each message.
+    """
 
     name: str
     bulk_domain: str
+    pause: float = 0.0
 
 
 CASES = (
     Case("idle", ""),
     Case("bulk to the same domain", "dest.test"),
     Case("bulk to a dead site", "dead.test"),
+    Case("idle, 0.2 s a message", "", 0.2),
+    Case("bulk to it", "dest.test", 0.2),
 )
 
 
@@ -96,7 +104,7 @@ def fill(data_dir: Path, domain: str, count: int) -> None:
 
 def measure(case: Case, count: int, bulk_count: int) -> dict[str, float]:
     """Send the lone messages; return how long they and their acceptance took, and what is left."""
-    sink = Sink()
+    sink = Sink(pause=case.pause)
     with tempfile.TemporaryDirectory(prefix="mailwright-fair-") as directory:
         routes = {"dead.test": DEAD}
         engine = Engine(Path(directory), sink=sink.port, algorithms=[RSA], routes=routes)
@@ -105,7 +113,7 @@ def measure(case: Case, count: int, bulk_count: int) -> dict[str, float]:
         try:
             port = engine.start()
             time.sleep(2)  # the engine is in the midst of it
-            accepts = send_one_by_one(port, count)
+            accepts = send_one_by_one(port, count, max(0.03, 1.5 * case.pause))
             arrived = sink.wait_for_marked(count, 30)
             left = waiting(engine.data)
         finally:
@@ -120,13 +128,17 @@ def measure(case: Case, count: int, bulk_count: int) -> dict[str, float]:
     }
 
 
-def send_one_by_one(port: int, count: int) -> list[float]:
-    """Send messages with pauses between; return how long each acceptance took, sorted, in ms."""
+def send_one_by_one(port: int, count: int, pause: float) -> list[float]:
+    """Send messages with pauses between, in seconds.
+
+    Returns:
+        How long each acceptance took, sorted, in ms.
+    """
     load = Load(0, count, 10_240, 1)
     accepts = []
     with smtplib.SMTP("127.0.0.1", port) as client:
         for number in range(count):
-            time.sleep(0.03)
+            time.sleep(pause)
             body = load.message(number).removesuffix(b".\r\n")
             started = time.perf_counter()
             client.sendmail("app@sender.test", [f"r{number}@dest.test"], body)

@@ -1,7 +1,8 @@
 """A receiving server that only counts: every command is accepted, every message dropped.
 
-Run as a process of its own: `python -m benchmarks.sink [SITES]`. Prints its port on the first line;
-answers each line on standard input with a JSON line of its counters ("reset" empties them first).
+Run as a process of its own: `python -m benchmarks.sink [SITES [SECONDS]]`, which then takes so long
+over each message. Prints its port on the first line; answers each line on standard input with a
+JSON line of its counters ("reset" empties them first).
 """
 
 from __future__ import annotations
@@ -78,10 +79,12 @@ class Counters:
 
 
 class Receiver(asyncio.Protocol):
-    """One connection."""
+    """One connection; `pause` is the seconds before it answers to a message."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, pause: float = 0.0) -> None:
         self.counters = counters
+        self.pause = pause
+        self.is_pausing = False
         self.buffer = bytearray()
         self.in_data = False
         self.recipients: list[bytes] = []
@@ -94,8 +97,12 @@ class Receiver(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Answer what is in the buffer, up to where a pause begins."""
         answers = []
-        while True:
+        while not self.is_pausing:
             end = self.buffer.find(b"\r\n.\r\n" if self.in_data else b"\r\n")
             if end < 0:
                 break
@@ -109,7 +116,17 @@ class Receiver(asyncio.Protocol):
         self.in_data = False
         self.counters.take(piece, self.recipients)
         self.recipients = []
-        return b"250 2.0.0 taken\r\n"
+        answer = b"250 2.0.0 taken\r\n"
+        if not self.pause:
+            return answer
+        self.is_pausing = True
+        asyncio.get_running_loop().call_later(self.pause, self.end_pause, answer)
+        return b""
+
+    def end_pause(self, answer: bytes) -> None:
+        self.is_pausing = False
+        self.transport.write(answer)
+        self.go_on()
 
     def command(self, line: bytes) -> bytes:
         verb = line[:4].upper()
@@ -119,15 +136,15 @@ class Receiver(asyncio.Protocol):
         return _REPLIES.get(verb, b"250 2.0.0 ok\r\n")
 
 
-async def serve(sites: int) -> None:
+async def serve(sites: int, pause: float) -> None:
     """Listen on one port of 127.0.0.1 and of so many 127.0.1.N until standard input ends."""
     counters = Counters()
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(lambda: Receiver(counters), "127.0.0.1", 0)]
+    servers = [await loop.create_server(lambda: Receiver(counters, pause), "127.0.0.1", 0)]
     port = servers[0].sockets[0].getsockname()[1]
     for number in range(1, sites + 1):
         address = f"127.0.1.{number}"
-        servers.append(await loop.create_server(lambda: Receiver(counters), address, port))
+        servers.append(await loop.create_server(lambda: Receiver(counters, pause), address, port))
     print(port, flush=True)
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
@@ -140,4 +157,5 @@ async def serve(sites: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 0))
+    sites_wanted, pause_wanted = [*sys.argv[1:], "0", "0"][:2]
+    asyncio.run(serve(int(sites_wanted), float(pause_wanted)))

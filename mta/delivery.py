@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
+from mta.core.envelope import Priority
 from mta.core.extensions import Extensions
 from mta.core.frozen import frozen
 from mta.core.outcome import Accepted, Attempt, Outcome, Peer, Unreachable
@@ -71,8 +73,11 @@ class Tools:
 class Supervisor(Protocol):
     """What a worker asks of the dispatcher, and tells it."""
 
-    async def rest(self, site: Site) -> bool:
-        """Wait until something is ready; False: close the connection."""
+    def take(self, site: Site) -> Delivery | None:
+        """Take what a connection is to carry next; None: nothing for now."""
+
+    async def next(self, site: Site) -> Delivery | None:
+        """Wait for what a connection is to carry next; None: close it."""
 
     async def not_opened(self, site: Site, attempt: Attempt) -> None:
         """No connection came about; the worker ends."""
@@ -158,10 +163,7 @@ class Worker:
     async def _next(self) -> Delivery | None:
         if self._prepared is not None:
             return self._prepared.delivery
-        while (delivery := self._site.ready.take()) is None:
-            if not await self._supervisor.rest(self._site):
-                return None
-        return delivery
+        return await self._supervisor.next(self._site)
 
     async def _deliver(self, session: MailSession, delivery: Delivery) -> bool:
         """Carry out a delivery, in several transactions when the peer wants fewer recipients.
@@ -212,21 +214,22 @@ class Worker:
             transaction = await self._tools.builder.build(message, entries, now)
         if isinstance(transaction, Unreachable):
             return (transaction,) * len(entries)
-        outcomes = await session.deliver(transaction, self._prepare)
+        outcomes = await session.deliver(transaction, partial(self._prepare, entries[0].priority))
         faults.reach("after_remote_250")
         return outcomes
 
-    async def _prepare(self) -> Transaction | None:
+    async def _prepare(self, current: Priority) -> Transaction | None:
         """Take the next delivery while one is under way, where there is one for each connection.
 
         Its commands travel with the message before it, which saves a round trip and a write; it
-        begins only when that message is settled.
+        begins only when that message is settled. So urgent mail is not put behind bulk.
         """
         site = self._site
         has_enough = len(site.ready) > site.connections and site.connections <= site.window.size
-        if self._is_last or self._is_broken_off or not has_enough:
+        is_hindered = current is Priority.BULK and site.ready.has(Priority.TRANSACTIONAL)
+        if self._is_last or self._is_broken_off or is_hindered or not has_enough:
             return None
-        delivery = site.ready.take()
+        delivery = self._supervisor.take(site)
         if delivery is None:
             return None
         transaction = None

@@ -26,6 +26,7 @@ from mta.core.shaping import (
     Load,
     Open,
     Wait,
+    bulk_connections,
     judge,
     may_open,
     room,
@@ -126,11 +127,20 @@ class Dispatcher:
 
     # What workers call: delivery.Supervisor.
 
-    async def rest(self, site: Site) -> bool:
-        """Wait until something is ready; False: close the connection."""
-        if self._is_stopping or self._without_slot:
-            return False
-        return await self._idle.rest(site)
+    async def next(self, site: Site) -> Delivery | None:
+        """Wait for what a connection is to carry next; None: close it."""
+        while (delivery := self.take(site)) is None:
+            if self._is_stopping or self._without_slot or not await self._idle.rest(site):
+                return None
+        return delivery
+
+    def take(self, site: Site) -> Delivery | None:
+        """Take what a busy connection is to carry next; None: nothing, or bulk beyond its share."""
+        if not site.ready.has(Priority.TRANSACTIONAL):
+            busy = site.connections - len(site.idle)
+            if busy > bulk_connections(site.window.size, self._limits):
+                return None
+        return site.ready.take()
 
     async def not_opened(self, site: Site, attempt: Attempt) -> None:
         """Suspend the site, unless other connections to it work, and settle all that is ready."""
@@ -160,6 +170,7 @@ class Dispatcher:
                     site.recover()
                     await self._tools.settler.lift(site.route.site)
                 if site.window.size > size:
+                    self._idle.wake(site)
                     self._consider(site)
             case Bad(outcome):
                 site.window = site.window.after_failure(borne=site.window.size)

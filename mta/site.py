@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+from mta.core.envelope import Priority
 from mta.core.frozen import frozen
 from mta.core.route import Route
 from mta.core.shaping import PROBE, Limits, Load, SiteState, Wait, Window
@@ -102,6 +103,7 @@ class Site:
             self.connections - self.established,
             self.window.size,
             self.suspended_until,
+            self.ready.has(Priority.TRANSACTIONAL),
         )
 
     def load(self) -> Load:

@@ -23,6 +23,9 @@ RAMP_DEPTH = 5
 """Deliveries that may wait for each open connection before another one is worth its handshake."""
 RAMP_PATIENCE = timedelta(seconds=1)
 """A delivery that has waited so long is worth another connection however short the queue is."""
+KEEP_FREE_FROM = 4
+"""Connections that a site bears from which on one of them is not for bulk: urgent mail waits for no
+server that takes its time over a newsletter, and the newsletter has most of them still."""
 DEAD_AFTER = 3
 """Failures in a row, at least, before a site that can be connected to counts as dead."""
 REGRET = 25
@@ -215,6 +218,8 @@ class Holding(enum.Enum):
     """max_connections_per_site."""
     ENGINE_LIMIT = "engine_limit"
     """max_connections, or this site's share of it."""
+    KEPT_FREE = "kept_free"
+    """Only bulk is ready, and one more connection is kept for urgent mail."""
     READY_FULL = "ready_full"
     """max_ready_per_site, or this site's share of the memory."""
 
@@ -230,6 +235,7 @@ class SiteState:
         opening: those of them that are being opened.
         window: connections that its answers allow.
         suspended_until: None when it is not suspended; a time in the past counts as None.
+        has_urgent: transactional mail is among what is ready.
     """
 
     ready: int
@@ -238,6 +244,7 @@ class SiteState:
     opening: int
     window: int
     suspended_until: datetime | None = None
+    has_urgent: bool = True
 
 
 @frozen
@@ -256,6 +263,15 @@ class Wait:
 
     reason: Holding
     until: datetime | None = None
+
+
+def bulk_connections(window: int, limits: Limits) -> int:
+    """Return how many of a site's connections may carry bulk at the same time, at least 1.
+
+    window: connections that its answers allow.
+    """
+    borne = min(window, limits.max_connections_per_site)
+    return borne - 1 if borne >= KEEP_FREE_FROM else borne
 
 
 def may_open(site: SiteState, limits: Limits, *, connections: int, now: datetime) -> Open | Wait:
@@ -283,6 +299,8 @@ def _has_enough(site: SiteState, limits: Limits, oldest_at: datetime, now: datet
         return Wait(Holding.SITE_LIMIT)
     if site.connections >= site.window:
         return Wait(Holding.WINDOW)
+    if not site.has_urgent and site.connections >= bulk_connections(site.window, limits):
+        return Wait(Holding.KEPT_FREE)
     if site.ready <= site.opening:
         return Wait(Holding.KEEPING_UP)
     patience_ends = oldest_at + RAMP_PATIENCE

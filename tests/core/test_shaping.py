@@ -37,6 +37,7 @@ SECOND = timedelta(seconds=1)
 LIMITS = Limits(max_connections=10, max_connections_per_site=4)
 FAST = 100.0
 WAITING = SiteState(ready=1, oldest_at=NOW, connections=0, opening=0, window=5)
+BULK = replace(WAITING, has_urgent=False)
 
 
 def refused(code: int, command: Command, enhanced: str = "") -> Refused:
@@ -63,6 +64,10 @@ def refused(code: int, command: Command, enhanced: str = "") -> Refused:
         # Limits, the one that is nearest to the site first.
         (replace(WAITING, connections=4, ready=99), 4, Wait(Holding.SITE_LIMIT)),
         (replace(WAITING, connections=2, ready=99, window=2), 2, Wait(Holding.WINDOW)),
+        # Bulk leaves one connection of four and more to urgent mail.
+        (replace(BULK, connections=3, ready=99), 3, Wait(Holding.KEPT_FREE)),
+        (replace(WAITING, connections=3, ready=99), 3, Open()),
+        (replace(BULK, connections=2, ready=99, window=3), 2, Open()),
         (WAITING, 10, Wait(Holding.ENGINE_LIMIT)),
         (WAITING, 9, Open()),
         # A second connection only while two are left, so that others get their first.

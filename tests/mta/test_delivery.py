@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from mta.core.disposition import Bounced, Deferred, Delivered, Why
+from mta.core.envelope import Priority
 from mta.core.outcome import Ambiguous, Command, Outcome, Refused, Stage, Unreachable
 from mta.core.reply import Reply
 from mta.core.shaping import Limits
@@ -269,6 +270,61 @@ def test_the_last_delivery_of_a_connection_prepares_none() -> None:
             await settle_down()
             assert rig.store.states() == {"delivered": 20}
             assert ahead[:6] == [True, True, False, True, True, False]
+
+    virtual_time.run(story())
+
+
+def test_urgent_mail_is_not_prepared_behind_bulk() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        site = rig.site("a.test")
+        site.offers_pipelining = True
+        seen: list[tuple[str, str]] = []
+
+        async def answer(session: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+            ahead = session.ahead.recipients[0].address if session.ahead else ""
+            seen.append((transaction.recipients[0].address, ahead))
+            return await slowly(1)(session, transaction)
+
+        site.answer = answer
+        async with running(rig):
+            for number in range(6):
+                rig.add(f"bulk{number}@a.test", priority=Priority.BULK)
+            await asyncio.sleep(0.5)
+            rig.add("urgent@a.test")
+            await asyncio.sleep(3)
+            assert seen[:4] == [
+                ("bulk0@a.test", "bulk1@a.test"),
+                ("bulk1@a.test", ""),
+                ("urgent@a.test", "bulk2@a.test"),
+                ("bulk2@a.test", "bulk3@a.test"),
+            ]
+
+    virtual_time.run(story())
+
+
+def test_bulk_beyond_its_share_of_connections_is_not_prepared() -> None:
+    async def story() -> None:
+        rig = Rig()
+        site = rig.site("a.test")
+        site.offers_pipelining = True
+        behind_urgent: list[Transaction | None] = []
+
+        async def answer(session: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+            if transaction.recipients[0].address == "urgent@a.test":
+                behind_urgent.append(session.ahead)
+                return [OK]
+            return await slowly(60)(session, transaction)
+
+        site.answer = answer
+        async with running(rig):
+            for number in range(50):
+                rig.add(f"bulk{number}@a.test", priority=Priority.BULK)
+            await asyncio.sleep(1)
+            rig.add("urgent@a.test")
+            await asyncio.sleep(1)
+            assert behind_urgent == [None]
+            assert (len(site.recipients), site.open) == (5, 5)
 
     virtual_time.run(story())
 

@@ -10,7 +10,7 @@ from mta.core.disposition import Delivered, Why
 from mta.core.envelope import Priority
 from mta.core.outcome import Command, Outcome, Refused, Stage, Unreachable
 from mta.core.reply import Reply
-from mta.core.shaping import Holding, Limits
+from mta.core.shaping import KEEP_FREE_FROM, Holding, Limits
 from mta.core.transaction import Transaction
 from tests.support import virtual_time
 from tests.support.delivery_rig import (
@@ -51,6 +51,89 @@ def test_urgent_mail_overtakes_bulk_that_is_ready() -> None:
                 "bulk3@a.test",
                 "bulk4@a.test",
             ]
+
+    virtual_time.run(story())
+
+
+def bulk(rig: Rig, domain: str, count: int) -> None:
+    for number in range(count):
+        rig.add(f"bulk{number}@{domain}", priority=Priority.BULK)
+
+
+def test_bulk_that_a_site_takes_its_time_over_keeps_no_urgent_mail_waiting() -> None:
+    async def story() -> None:
+        rig = Rig()
+        site = rig.site("a.test")
+        site.answer = slowly(600)
+        async with running(rig):
+            bulk(rig, "a.test", 100)
+            await asyncio.sleep(100)
+            assert len(site.recipients) == site.open == 4
+            assert rig.dispatcher.explain("a.test").waits_for.reason is Holding.KEPT_FREE
+            rig.add("urgent@a.test")
+            await settle_down()
+            assert site.recipients[4] == "urgent@a.test"
+
+    virtual_time.run(story())
+
+
+def test_what_is_kept_free_is_not_opened_in_vain() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=5, idle_timeout=timedelta(seconds=5)))
+        site = rig.site("a.test")
+        site.answer = slowly(600)
+        async with running(rig):
+            bulk(rig, "a.test", 100)
+            await asyncio.sleep(1)
+            rig.add("urgent@a.test")
+            await asyncio.sleep(598)
+            assert len(site.recipients) == site.open == 5
+            await asyncio.sleep(3)  # bulk goes on over four of them
+            assert (len(site.recipients), site.open) == (9, 5)
+            await asyncio.sleep(500)
+            assert (len(site.recipients), site.open, site.connections) == (9, 4, 5)
+            rig.add("another@a.test")
+            await settle_down()
+            assert (site.recipients[-1], site.open) == ("another@a.test", 5)
+
+    virtual_time.run(story())
+
+
+def test_few_connections_are_all_for_bulk_too() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=KEEP_FREE_FROM - 1))
+        site = rig.site("a.test")
+        site.answer = slowly(600)
+        async with running(rig):
+            bulk(rig, "a.test", 100)
+            await asyncio.sleep(1)
+            assert len(site.recipients) == KEEP_FREE_FROM - 1
+
+    virtual_time.run(story())
+
+
+def test_all_connections_are_for_transactional_mail() -> None:
+    async def story() -> None:
+        rig = Rig()
+        site = rig.site("a.test")
+        site.answer = slowly(600)
+        async with running(rig):
+            fill(rig, "a.test", 100)
+            await asyncio.sleep(1)
+            assert len(site.recipients) == site.open == 5
+
+    virtual_time.run(story())
+
+
+def test_no_connection_is_kept_free_from_other_sites() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections=8))
+        for name in ("a.test", "b.test", "c.test", "d.test"):
+            rig.site(name).answer = slowly(1)
+            bulk(rig, name, 200)
+        async with running(rig):
+            await asyncio.sleep(150)
+            assert rig.store.states() == {"delivered": 800}
 
     virtual_time.run(story())
 
