@@ -137,7 +137,7 @@ class Dispatcher:
     def take(self, site: Site) -> Delivery | None:
         """Take what a busy connection is to carry next; None: nothing, or bulk beyond its share."""
         if not site.ready.has(Priority.TRANSACTIONAL):
-            busy = site.connections - len(site.idle)
+            busy = site.established - len(site.idle)
             if busy > bulk_connections(site.window.size, self._limits):
                 return None
         return site.ready.take()

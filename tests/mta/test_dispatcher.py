@@ -125,6 +125,26 @@ def test_all_connections_are_for_transactional_mail() -> None:
     virtual_time.run(story())
 
 
+def test_connections_that_are_being_opened_keep_none_from_bulk() -> None:
+    async def first_only(site: FakeSite) -> None:
+        if site.connections > 1:
+            await asyncio.sleep(300)
+
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=5))
+        site = rig.site("a.test")
+        site.answer, site.door = slowly(1), first_only
+        async with running(rig):
+            bulk(rig, "a.test", 50)
+            await asyncio.sleep(1.5)
+            rig.add("urgent@a.test")
+            await asyncio.sleep(20)
+            assert (site.connections, site.open) == (5, 1)
+            assert len(site.recipients) == 22
+
+    virtual_time.run(story())
+
+
 def test_no_connection_is_kept_free_from_other_sites() -> None:
     async def story() -> None:
         rig = Rig(Limits(max_connections=8))
