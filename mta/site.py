@@ -102,8 +102,8 @@ class Site:
             self.connections,
             self.connections - self.established,
             self.window.size,
-            self.suspended_until,
             self.ready.has(Priority.TRANSACTIONAL),
+            self.suspended_until,
         )
 
     def load(self) -> Load:

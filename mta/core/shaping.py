@@ -234,8 +234,8 @@ class SiteState:
         connections: open or being opened.
         opening: those of them that are being opened.
         window: connections that its answers allow.
-        suspended_until: None when it is not suspended; a time in the past counts as None.
         has_urgent: transactional mail is among what is ready.
+        suspended_until: None when it is not suspended; a time in the past counts as None.
     """
 
     ready: int
@@ -243,8 +243,8 @@ class SiteState:
     connections: int
     opening: int
     window: int
+    has_urgent: bool
     suspended_until: datetime | None = None
-    has_urgent: bool = True
 
 
 @frozen

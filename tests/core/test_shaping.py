@@ -36,7 +36,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 LIMITS = Limits(max_connections=10, max_connections_per_site=4)
 FAST = 100.0
-WAITING = SiteState(ready=1, oldest_at=NOW, connections=0, opening=0, window=5)
+WAITING = SiteState(ready=1, oldest_at=NOW, connections=0, opening=0, window=5, has_urgent=True)
 BULK = replace(WAITING, has_urgent=False)
 
 

@@ -318,8 +318,7 @@ def test_bulk_beyond_its_share_of_connections_is_not_prepared() -> None:
 
         site.answer = answer
         async with running(rig):
-            for number in range(50):
-                rig.add(f"bulk{number}@a.test", priority=Priority.BULK)
+            fill(rig, "a.test", 50, priority=Priority.BULK)
             await asyncio.sleep(1)
             rig.add("urgent@a.test")
             await asyncio.sleep(1)

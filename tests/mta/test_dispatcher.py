@@ -55,18 +55,13 @@ def test_urgent_mail_overtakes_bulk_that_is_ready() -> None:
     virtual_time.run(story())
 
 
-def bulk(rig: Rig, domain: str, count: int) -> None:
-    for number in range(count):
-        rig.add(f"bulk{number}@{domain}", priority=Priority.BULK)
-
-
 def test_bulk_that_a_site_takes_its_time_over_keeps_no_urgent_mail_waiting() -> None:
     async def story() -> None:
         rig = Rig()
         site = rig.site("a.test")
         site.answer = slowly(600)
         async with running(rig):
-            bulk(rig, "a.test", 100)
+            fill(rig, "a.test", 100, priority=Priority.BULK)
             await asyncio.sleep(100)
             assert len(site.recipients) == site.open == 4
             assert rig.dispatcher.explain("a.test").waits_for.reason is Holding.KEPT_FREE
@@ -83,7 +78,7 @@ def test_what_is_kept_free_is_not_opened_in_vain() -> None:
         site = rig.site("a.test")
         site.answer = slowly(600)
         async with running(rig):
-            bulk(rig, "a.test", 100)
+            fill(rig, "a.test", 100, priority=Priority.BULK)
             await asyncio.sleep(1)
             rig.add("urgent@a.test")
             await asyncio.sleep(598)
@@ -99,13 +94,30 @@ def test_what_is_kept_free_is_not_opened_in_vain() -> None:
     virtual_time.run(story())
 
 
+def test_bulk_goes_over_what_was_kept_free_once_a_site_bears_more() -> None:
+    async def story() -> None:
+        rig = Rig()
+        site = rig.site("a.test")
+        site.answer = slowly(1)
+        async with running(rig):
+            fill(rig, "a.test", 100, priority=Priority.BULK)
+            await asyncio.sleep(0.5)
+            rig.add("urgent@a.test")
+            await asyncio.sleep(0.9)  # one of five rests since bulk was answered
+            assert (len(site.recipients), rig.dispatcher.explain("a.test").window) == (8, 5)
+            await asyncio.sleep(0.2)  # and no longer, with urgent mail answered
+            assert (len(site.recipients), rig.dispatcher.explain("a.test").window) == (10, 6)
+
+    virtual_time.run(story())
+
+
 def test_few_connections_are_all_for_bulk_too() -> None:
     async def story() -> None:
         rig = Rig(Limits(max_connections_per_site=KEEP_FREE_FROM - 1))
         site = rig.site("a.test")
         site.answer = slowly(600)
         async with running(rig):
-            bulk(rig, "a.test", 100)
+            fill(rig, "a.test", 100, priority=Priority.BULK)
             await asyncio.sleep(1)
             assert len(site.recipients) == KEEP_FREE_FROM - 1
 
@@ -135,7 +147,7 @@ def test_connections_that_are_being_opened_keep_none_from_bulk() -> None:
         site = rig.site("a.test")
         site.answer, site.door = slowly(1), first_only
         async with running(rig):
-            bulk(rig, "a.test", 50)
+            fill(rig, "a.test", 50, priority=Priority.BULK)
             await asyncio.sleep(1.5)
             rig.add("urgent@a.test")
             await asyncio.sleep(20)
@@ -150,7 +162,7 @@ def test_no_connection_is_kept_free_from_other_sites() -> None:
         rig = Rig(Limits(max_connections=8))
         for name in ("a.test", "b.test", "c.test", "d.test"):
             rig.site(name).answer = slowly(1)
-            bulk(rig, name, 200)
+            fill(rig, name, 200, priority=Priority.BULK)
         async with running(rig):
             await asyncio.sleep(150)
             assert rig.store.states() == {"delivered": 800}

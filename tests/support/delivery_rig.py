@@ -156,10 +156,10 @@ class Rig:
         return self.connector.site(name)
 
 
-def fill(rig: Rig, domain: str, count: int) -> None:
+def fill(rig: Rig, domain: str, count: int, **facts: Any) -> None:
     """Queue so many messages to a domain, one recipient each, and kick once."""
     for number in range(count):
-        rig.store.add(f"user{number}@{domain}", now=now())
+        rig.store.add(f"user{number}@{domain}", now=now(), **facts)
     rig.engine.kick()
 
 
