@@ -172,13 +172,24 @@ class SmtpCommands(SmtpServer):
             spool=self._service.spool,
             max_size=self._limits.message_size,
         )
-        self._reply(Reply(354, "", "End data with <CR><LF>.<CR><LF>"))
-        async with aclosing(receiver):
-            await self._receive(receiver)
-            reply = await receiver.finish()
+        place = await self._place()
+        try:
+            self._reply(Reply(354, "", "End data with <CR><LF>.<CR><LF>"))
+            async with aclosing(receiver):
+                await self._receive(receiver)
+                reply = await receiver.finish()
+        finally:
+            self._service.intake.leave(place)
         _allow(reply)
         self._errors = self._junk = 0
         self._reply(reply)
+
+    async def _place(self) -> int:
+        """Wait until the message may come in; what was replied before goes out meanwhile."""
+        intake = self._service.intake
+        if not intake.has_room():
+            await self._stream.flush()
+        return await intake.enter()
 
     async def _receive(self, receiver: MessageReceiver) -> None:
         """Read up to the final dot; a refused message is read to its end before it is answered.

@@ -6,7 +6,7 @@ The dialogue itself is smtp_server.py. A Handler is what a door plugs in: submis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from mta.core.envelope import Envelope
 from mta.core.frozen import frozen
 from mta.core.message import Message
 from mta.core.reply import Reply
+from mta.intake import Intake
 from mta.tls_certificate import ServerTls
 from storage.spool import Spool
 
@@ -154,6 +155,7 @@ class Service:
         offers_auth: whether there is AUTH at all.
         requires_tls_for_auth: whether a password must not come in clear.
         home: the domain that <postmaster> alone is in; "" for a door that does not know it.
+        intake: where messages wait for their turn to come in.
     """
 
     hostname: str
@@ -164,6 +166,7 @@ class Service:
     offers_auth: bool = False
     requires_tls_for_auth: bool = True
     home: str = ""
+    intake: Intake = field(default_factory=Intake)
 
     def new_session(self, address: str, tls: str = "") -> Session:
         """Return the facts of a connection, or of one that TLS has just begun on (RFC 3207 4.2)."""
