@@ -22,6 +22,7 @@ from control_api.payload import Email, parse_email
 from control_api.routes import Call, timestamp
 from control_api.submissions import Origin, build, discard
 from control_api.template_field import Loaded, filled, load
+from mta.core.envelope import Priority
 from mta.core.event import JsonValue
 from mta.core.submission import Submission
 from mta.core.template import Rendered
@@ -149,6 +150,8 @@ async def submit(
         ApiError: the transaction refused.
         StorageError: what is in the spool stays, because the transaction may have been committed.
     """
+    if any(one.priority is Priority.TRANSACTIONAL for one in submissions):
+        call.services.expect_urgent()
     try:
         outcome = await request.run(act)
     except ApiError:  # all of it was undone

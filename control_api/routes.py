@@ -38,6 +38,7 @@ class Services:
         gate: lets requests through, and counts them.
         client: judges webhook URLs.
         kick: called after each commit that gives the engine or the webhook sender work.
+        expect_urgent: called when transactional mail is about to be accepted.
         now: the current time (aware, UTC).
         entropy: returns that many random bytes.
         engine_problem: why the engine does not deliver right now, "" when it does.
@@ -64,6 +65,7 @@ class Services:
     entropy: Callable[[int], bytes]
     engine_problem: Callable[[], str]
     tracker: Tracker
+    expect_urgent: Callable[[], object] = bool
     domain_work: DomainWork | None = None
     in_flight: set[tuple[int, str, str]] = field(default_factory=set)
     journal_news: JournalNews = field(default_factory=JournalNews)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from config import bounce_rules
 from config.settings import Endpoint, Settings
+from mta.bulk_rest import BulkRest
 from mta.core.shaping import Limits as ShapingLimits
 from mta.core.shaping import suspensions_within
 from mta.delivery import Tools
@@ -30,7 +31,7 @@ from mta.signing_thread import SigningThread
 from mta.smtp_client import Connector
 from mta.smtp_session import Limits as SessionLimits
 from mta.smtp_session import Service
-from mta.smtp_submission import SubmissionHandler, SubmissionRules
+from mta.smtp_submission import Callbacks, SubmissionHandler, SubmissionRules
 from mta.smtp_transaction import Timeouts
 from mta.spare_core import SpareCore
 from mta.timetable import Timetable
@@ -76,10 +77,11 @@ def build_engine(
         on_told=on_told,
         policy=settings.suppression_policy,
     )
+    bulk_rest = BulkRest()
     signer = None
     if settings.dkim.algorithms:
         signs = Signer(settings.server.data_dir, settings.dkim.algorithms)
-        signer = SigningThread(signs, SpareCore().is_free)
+        signer = SigningThread(signs, SpareCore().is_free, bulk_rest)
     sandbox_domain = settings.api.sandbox_domain
     connector = Connector(
         ehlo_name=delivery.ehlo_name or settings.server.hostname,
@@ -94,6 +96,7 @@ def build_engine(
         ),
         settler=Settler(store, timetable, _settling_rules(settings), draws),
         now=utc_now,
+        bulk_rest=bulk_rest,
     )
     dispatcher = Dispatcher(tools, timetable, _shaping_limits(settings), draws)
     router = Router(
@@ -121,10 +124,9 @@ def build_resolver(settings: Settings) -> Resolver:
 def build_submission(
     settings: Settings,
     database: Database,
-    on_accepted: Callable[[], None],
-    on_key_used: Callable[[str], object],
+    hear: Callbacks,
 ) -> Service:
-    """Build the SMTP door for apps; callbacks: after each COMMIT, and with each key at work."""
+    """Build the SMTP door for apps, and tell who hears of what happens there."""
     submission, tls = settings.submission, settings.tls
     handler = SubmissionHandler(
         database,
@@ -140,8 +142,7 @@ def build_submission(
             ),
             can_unsubscribe=bool(settings.api.public_url or settings.reports.domain),
         ),
-        on_accepted=on_accepted,
-        on_key_used=on_key_used,
+        hear=hear,
         now=utc_now,
     )
     return Service(

@@ -8,10 +8,12 @@ How many workers there are, and what a failure means for the site, is the dispat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import field
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
+from mta.bulk_rest import BulkRest
 from mta.core.envelope import Priority
 from mta.core.extensions import Extensions
 from mta.core.frozen import frozen
@@ -68,6 +70,7 @@ class Tools:
     builder: TransactionBuilder
     settler: Settler
     now: Callable[[], datetime]
+    bulk_rest: BulkRest = field(default_factory=BulkRest)
 
 
 class Supervisor(Protocol):
@@ -161,8 +164,15 @@ class Worker:
                 return
 
     async def _next(self) -> Delivery | None:
+        """Return what comes next: first that whose commands are ahead.
+
+        Bulk among it rests too, as long as there is another connection for what it makes way for.
+        """
         if self._prepared is not None:
-            return self._prepared.delivery
+            delivery = self._prepared.delivery
+            if delivery.entries[0].priority is Priority.BULK and self._site.idle:
+                await self._tools.bulk_rest.over()
+            return delivery
         return await self._supervisor.next(self._site)
 
     async def _deliver(self, session: MailSession, delivery: Delivery) -> bool:
@@ -176,6 +186,7 @@ class Worker:
         while entries:
             started_at = self._tools.now()
             outcomes = await self._transact(session, message, entries, started_at)
+            self._end_rest(entries[0].priority)
             if isinstance(outcomes, Stale):
                 delivery.entries = entries
                 self._site.ready.put_back(delivery)
@@ -198,6 +209,11 @@ class Worker:
             await self._supervisor.answered(self._site, outcomes)
             entries = share.again
         return True
+
+    def _end_rest(self, sent: Priority) -> None:
+        """Let bulk go on when all that it made way for is with the peer, or has failed."""
+        if sent is Priority.TRANSACTIONAL and not self._site.ready.has(Priority.TRANSACTIONAL):
+            self._tools.bulk_rest.end()
 
     async def _transact(
         self,
@@ -225,6 +241,9 @@ class Worker:
         begins only when that message is settled. So urgent mail is not put behind bulk.
         """
         site = self._site
+        if self._tools.bulk_rest.is_on:
+            self._end_rest(current)  # the message goes out before anybody hears of it
+            return None
         has_enough = len(site.ready) > site.connections and site.connections <= site.window.size
         is_hindered = current is Priority.BULK and site.ready.has(Priority.TRANSACTIONAL)
         if self._is_last or self._is_broken_off or is_hindered or not has_enough:

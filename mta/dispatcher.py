@@ -64,6 +64,7 @@ class Dispatcher:
         self._without_slot: OrderedDict[Site, None] = OrderedDict()
         self._weight = 0
         self._without_memory: set[str] = set()
+        self._resting: dict[Site, None] = {}
         self._is_stopping = False
         self._stopped = asyncio.Event()
         self._tasks: asyncio.TaskGroup
@@ -104,6 +105,24 @@ class Dispatcher:
         is_free = site is not None and not site.ready.has(Priority.TRANSACTIONAL)
         return is_free and self._weight < self._limits.max_ready
 
+    def make_way(self) -> None:
+        """Let bulk rest for a moment: transactional mail comes."""
+        self._tools.bulk_rest.begin(self._end_rest)
+
+    def _must_rest(self, site: Site) -> bool:
+        """Tell whether a site has to wait for the end of the rest, in which it is seen to."""
+        if not self._tools.bulk_rest.is_on or site.ready.has(Priority.TRANSACTIONAL):
+            return False
+        self._resting[site] = None
+        return True
+
+    def _end_rest(self) -> None:
+        resting, self._resting = self._resting, {}
+        for site in resting:
+            for _ in range(min(len(site.ready), len(site.idle))):
+                self._idle.wake(site)
+            self._consider(site)
+
     def park(self, domain: str, route: Route, now: datetime) -> None:
         """Note the domain in the timetable again when there is room for its due entries."""
         site = self._sites.get(route.site)
@@ -122,7 +141,8 @@ class Dispatcher:
             site.entries += len(each.entries)
             site.weight += weight
             self._weight += weight
-            self._idle.wake(site)
+            if not self._must_rest(site):
+                self._idle.wake(site)
         self._consider(site)
 
     # What workers call: delivery.Supervisor.
@@ -130,16 +150,23 @@ class Dispatcher:
     async def next(self, site: Site) -> Delivery | None:
         """Wait for what a connection is to carry next; None: close it."""
         while (delivery := self.take(site)) is None:
-            if self._is_stopping or self._without_slot or not await self._idle.rest(site):
+            is_in_the_way = not self._must_rest(site) and bool(self._without_slot)
+            if self._is_stopping or is_in_the_way or not await self._idle.rest(site):
                 return None
         return delivery
 
     def take(self, site: Site) -> Delivery | None:
-        """Take what a busy connection is to carry next; None: nothing, or bulk beyond its share."""
-        if not site.ready.has(Priority.TRANSACTIONAL):
-            busy = site.established - len(site.idle)
-            if busy > bulk_connections(site.window.size, self._limits):
-                return None
+        """Take what a busy connection is to carry next.
+
+        None: nothing, or only bulk, which has its share of the connections or rests.
+        """
+        if site.ready.has(Priority.TRANSACTIONAL):
+            return site.ready.take()
+        busy = site.established - len(site.idle)
+        is_over = busy > bulk_connections(site.window.size, self._limits)
+        if is_over or self._tools.bulk_rest.is_on or not site.ready:
+            return None
+        self._tools.bulk_rest.saw_bulk()
         return site.ready.take()
 
     async def not_opened(self, site: Site, attempt: Attempt) -> None:
@@ -212,6 +239,8 @@ class Dispatcher:
 
     def _consider(self, site: Site) -> None:
         """Open as many connections as the site may have now, and see to being asked again."""
+        if self._must_rest(site):
+            return
         while not self._is_stopping:
             now = self._tools.now()
             match may_open(site.state(), self._limits, connections=self.connections, now=now):

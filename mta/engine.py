@@ -25,6 +25,10 @@ class Engine:
         """Look into storage soon: something was added. Costs nothing when called often."""
         self._scheduler.kick()
 
+    def make_way(self) -> None:
+        """Let bulk rest for a moment: transactional mail is being accepted. May be called often."""
+        self._dispatcher.make_way()
+
     async def run(self) -> None:
         """Deliver until stop(); raises whatever nobody expected, which must end the process."""
         async with asyncio.TaskGroup() as tasks:

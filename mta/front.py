@@ -57,6 +57,7 @@ class Front:
         uses: KeyUses,
         *,
         on_accepted: Callable[[], None],
+        on_urgent: Callable[[], object],
         deliveries: Sequence[str],
     ) -> None:
         """Build the parts, on the running loop; nothing runs or listens yet.
@@ -66,11 +67,13 @@ class Front:
             database: open.
             uses: notes which keys were used.
             on_accepted: called after each commit that gives the engine work.
+            on_urgent: called when transactional mail comes.
             deliveries: names of the other processes that deliver.
         """
         self._settings = settings
         self._database = database
         self._on_accepted = on_accepted
+        self._on_urgent = on_urgent
         self._deliveries = deliveries
         self._client = HttpClient(
             timeout=settings.webhooks.timeout,
@@ -215,6 +218,7 @@ class Front:
             gate=self._gate,
             client=self._client,
             kick=self._on_accepted,
+            expect_urgent=self._on_urgent,
             now=utc_now,
             entropy=secrets.token_bytes,
             engine_problem=self._engine_problem,

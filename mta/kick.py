@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-CHANGED, ACCEPTED, SETTLED, TOLD = b"", b"a", b"s", b"t"
+CHANGED, ACCEPTED, SETTLED, TOLD, COMING = b"", b"a", b"s", b"t", b"c"
 """What there is to look for: anything, from the command line; new entries; new events; reports to
-senders."""
+senders; and, with nothing to look for yet, that transactional mail is being accepted."""
 _SUFFIX = ".kick"
 
 

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from math import inf
 
 from config.settings import Settings
 from mta import systemd
@@ -24,15 +25,16 @@ from mta.crowd import Crowd
 from mta.doors import Doors
 from mta.engine import Engine
 from mta.front import Front
-from mta.kick import ACCEPTED, CHANGED, SETTLED, TOLD, Gatherer, Kicker, kick_listener
+from mta.kick import ACCEPTED, CHANGED, COMING, SETTLED, TOLD, Gatherer, Kicker, kick_listener
 from mta.roles import Part
 from mta.smtp_listener import SmtpListener
+from mta.smtp_submission import Callbacks
 from mta.supervisor import BEAT, READY
 from storage.database import Database
 from storage.key_uses import KeyUses
 
-ACCEPT_PAUSE, SETTLE_PAUSE = 0.01, 0.05
-"""Seconds between two kicks of other processes while much is accepted, or settled."""
+ACCEPT_PAUSE, COMING_PAUSE, SETTLE_PAUSE = 0.01, 0.004, 0.05
+"""Seconds between two kicks of other processes while much is accepted, about to be, or settled."""
 FIGURES_INTERVAL = 1.0
 """Seconds for which what a process shows to others is believed."""
 
@@ -77,6 +79,7 @@ class Process:
         self._accepted_elsewhere = Gatherer(
             lambda: self._to_deliveries.kick(ACCEPTED), ACCEPT_PAUSE
         )
+        self._said_to_come_at = -inf
         self._settled_elsewhere = Gatherer(lambda: self._to_front.kick(SETTLED), SETTLE_PAUSE)
         self._told_elsewhere = Gatherer(lambda: self._to_front.kick(TOLD), SETTLE_PAUSE)
         self._elsewhere = (
@@ -94,6 +97,7 @@ class Process:
                 database,
                 self._uses,
                 on_accepted=self._accepted,
+                on_urgent=self._urgent_comes,
                 deliveries=() if part.share else deliveries,
             )
         if part.share:
@@ -107,7 +111,9 @@ class Process:
             )
         if part.is_edge:
             service = build_submission(
-                settings, database, self._accepted, on_key_used=self._uses.note
+                settings,
+                database,
+                Callbacks(self._accepted, self._urgent_comes, self._uses.note),
             )
             self._listener = SmtpListener(service, crowd.turnstile(part.name))
 
@@ -199,6 +205,16 @@ class Process:
             self._accepted_elsewhere()
         self._settled()
 
+    def _urgent_comes(self) -> None:
+        """Transactional mail is being accepted. Said late it would hold up bulk in vain."""
+        if self._engine:
+            self._engine.make_way()
+            return
+        now = asyncio.get_running_loop().time()
+        if now >= self._said_to_come_at + COMING_PAUSE:
+            self._said_to_come_at = now
+            self._to_deliveries.kick(COMING)
+
     def _settled(self) -> None:
         """The journal has grown."""
         if self._front:
@@ -214,6 +230,8 @@ class Process:
             self._told_elsewhere()
 
     def _on_kick(self, kind: bytes) -> None:
+        if self._engine and kind == COMING:
+            self._engine.make_way()
         if self._engine and kind in {ACCEPTED, CHANGED}:
             self._engine.kick()
         if self._front and kind in {SETTLED, CHANGED}:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Protocol
 
@@ -44,6 +44,8 @@ FOREIGN_FOR = 300.0
 """Seconds for which a domain of another process is believed to stay so: MX records change."""
 SET_BACK = 1.0
 """Seconds by which the clock is set back at once, rather than slowed down."""
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""When a domain with urgent mail counts as due: before all those that wait with their bulk."""
 MAX_SLEEP = 30.0
 """Seconds after which due times are compared with the clock again: it may have been set."""
 
@@ -151,8 +153,10 @@ class Scheduler:
 
     def _learn(self, news: News) -> None:
         self._marks = news.marks
+        now = self._tools.now()
         for each in news.due:
-            self._timetable.note(each.domain, each.due_at)
+            goes_first = each.is_urgent and each.due_at <= now
+            self._timetable.note(each.domain, LONG_AGO if goes_first else each.due_at)
             if each.is_urgent:
                 self._urgent.add(each.domain)
 
@@ -281,8 +285,11 @@ class Scheduler:
                         self._dispatcher.park(domain, route, now)
             case room:
                 limit = max(1, min(share, room // len(routes)))
+                is_resting = self._tools.bulk_rest.is_on
                 for number, (domain, route) in enumerate(routes.items()):
-                    if number < room:
+                    if is_resting and domain in self._urgent:
+                        plan.add(domain, route, limit, (Priority.TRANSACTIONAL,))
+                    elif number < room:
                         plan.add(domain, route, limit)
                     else:
                         self._timetable.note(domain, now)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from mta.bulk_rest import BulkRest
 from mta.core.frozen import frozen
 from storage.domains import DkimKeyRecord
 
@@ -54,9 +55,18 @@ class _Wish:
 class SigningThread:
     """Signs for all connections of a process, on one event loop."""
 
-    def __init__(self, signer: Signs, is_core_free: Callable[[float], bool]) -> None:
-        """Take who signs, and what tells at a time of the loop whether a core is to spare."""
+    def __init__(
+        self,
+        signer: Signs,
+        is_core_free: Callable[[float], bool],
+        bulk_rest: BulkRest | None = None,
+    ) -> None:
+        """Take who signs, and what tells at a time of the loop whether a core is to spare.
+
+        bulk_rest: meanwhile the loop signs, so that nothing waits behind bulk in the thread.
+        """
         self._signer = signer
+        self._bulk_rest = bulk_rest or BulkRest()
         self._is_core_free = is_core_free
         self._wishes: deque[_Wish] = deque()
         self._lock = threading.Lock()
@@ -73,7 +83,8 @@ class SigningThread:
     ) -> bytes:
         """Return what Signer.sign does, and raise what it raises."""
         loop = asyncio.get_running_loop()
-        if len(self._wishes) >= PIECE or not self._is_core_free(loop.time()):
+        must_wait = len(self._wishes) >= PIECE
+        if must_wait or self._bulk_rest.is_on or not self._is_core_free(loop.time()):
             return self._signer.sign(header, body_hash, domain=domain, keys=keys, at=at)
         wish = _Wish(header, body_hash, domain, keys, at, loop.create_future())
         with self._lock:

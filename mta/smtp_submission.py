@@ -19,6 +19,7 @@ from mta.core.access import EMAILS_SEND, Access, Denial, Reason, may_use
 from mta.core.address import Address
 from mta.core.api_key import key_hash, looks_like_key
 from mta.core.envelope import Envelope, Priority
+from mta.core.expiring import ExpiringMap
 from mta.core.frozen import frozen
 from mta.core.header import (
     HeaderBlock,
@@ -45,6 +46,10 @@ from storage.credits import InsufficientCredits
 from storage.database import Database
 from storage.submissions import Acceptance, AcceptedEmail, AcceptPolicy, DomainNotAllowed, Wish
 
+MAX_CLIENTS = 1000
+REMEMBERED_FOR = 60.0
+"""Of how many clients, and for how many seconds, it is known whether they send bulk."""
+
 _DEFAULT = Identity(tenants.DEFAULT_TENANT, "default", b"", 0.0)
 """Whom a client in a trusted network submits for when it does not authenticate."""
 
@@ -68,6 +73,21 @@ class SubmissionRules:
     can_unsubscribe: bool = False
 
 
+@frozen
+class Callbacks:
+    """Who hears of what, at once.
+
+    Attributes:
+        on_accepted: a message is committed.
+        on_urgent: a transactional message is to be expected, or is here.
+        on_key_used: that key ("key_...") is at work.
+    """
+
+    on_accepted: Callable[[], object]
+    on_urgent: Callable[[], object] = bool
+    on_key_used: Callable[[str], object] = bool
+
+
 class SubmissionHandler:
     """Takes mail from clients in trusted networks and from those who show an API key."""
 
@@ -76,19 +96,18 @@ class SubmissionHandler:
         database: Database,
         rules: SubmissionRules,
         *,
-        on_accepted: Callable[[], None],
+        hear: Callbacks,
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes] | None = None,
-        on_key_used: Callable[[str], object] = bool,
     ) -> None:
-        """Take storage, the rules, what to call after each COMMIT, and with each key at work."""
+        """Take storage, the rules, who hears of what happens, and clock and entropy."""
         trusted = partial(in_networks, networks=rules.trusted_networks)
         self._is_trusted = lru_cache(maxsize=1024)(trusted)
-        self._on_key_used = on_key_used
+        self._hear = hear
+        self._sent_last: ExpiringMap[str, Priority] = ExpiringMap(MAX_CLIENTS)
         self._database = database
         self._acceptor = Acceptor(database, now=now)
         self._rules = rules
-        self._on_accepted = on_accepted
         self._now = now
         self._entropy = entropy or Entropy()
 
@@ -101,8 +120,12 @@ class SubmissionHandler:
         """Let clients through that are trusted, or whose key is still good, while there is room."""
         self._database.require_room(0)
         if session.identity:
-            return await self._recheck(session, session.identity) or self._judge_key(session)
+            denied = await self._recheck(session, session.identity) or self._judge_key(session)
+            if denied is None:
+                self._expect(session)
+            return denied
         if self._is_trusted(session.address):
+            self._expect(session)
             return None
         if session.may_authenticate:
             return Reply(530, "5.7.0", "Authentication required: the password is an API key")
@@ -131,6 +154,7 @@ class SubmissionHandler:
         offer = self._offer(block)
         if isinstance(offer, Reply):
             return offer
+        self._remember(session, priority)
         at = self._now()
         draft = _Draft(
             public_id=new_id("em", milliseconds(at), self._entropy(10)),
@@ -164,6 +188,8 @@ class SubmissionHandler:
         Raises:
             StorageError
         """
+        if submission.priority is Priority.TRANSACTIONAL:
+            self._hear.on_urgent()
         message, recipients = submission.message, len(submission.envelope.recipients)
         self._database.require_room(len(message.data or b""))
         policy = replace(self._rules.policy, sender_domains=access.domains)
@@ -171,7 +197,7 @@ class SubmissionHandler:
         faults.reach("after_accept")
         match accepted:
             case AcceptedEmail():
-                self._on_accepted()
+                self._hear.on_accepted()
                 email = accepted.public_id
                 log_event("queued", email=email, size=message.size, recipients=recipients)
                 return Reply(250, "2.0.0", f"Ok: queued as {email}")
@@ -206,13 +232,26 @@ class SubmissionHandler:
             )
         )
 
+    def _expect(self, session: Session) -> None:
+        """Say at MAIL that urgent mail comes, unless this client's last message was bulk.
+
+        Half of what such a message takes is over when it is here whole.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._sent_last.get(_client(session), now) is not Priority.BULK:
+            self._hear.on_urgent()
+
+    def _remember(self, session: Session, priority: Priority) -> None:
+        ends_at = asyncio.get_running_loop().time() + REMEMBERED_FOR
+        self._sent_last.put(_client(session), priority, ends_at)
+
     def _judge_key(self, session: Session) -> Reply | None:
         """Refuse what the key may not do, or not from there, and say why."""
         identity = session.identity or _DEFAULT
         denial = may_use(identity.access, EMAILS_SEND, address=session.address, now=self._now())
         if denial is not None:
             return _denied(denial)
-        self._on_key_used(identity.key_id)
+        self._hear.on_key_used(identity.key_id)
         return None
 
     async def _identify(self, hashed: bytes) -> Identity | None:
@@ -281,6 +320,10 @@ class _Acceptance:
             unsubscribe=self.draft.unsubscribe,
         )
         return await self.handler.accept(submission, self.draft.token, self.draft.identity.access)
+
+
+def _client(session: Session) -> str:
+    return session.identity.key_id if session.identity else session.address
 
 
 def _denied(denial: Denial) -> Reply:

@@ -68,6 +68,7 @@ class Api:
     Attributes:
         client: with the key of tenant 1.
         kicks: how often the engine was woken.
+        urgent: how often it was told to make way.
         engine_problem: what the engine says of itself.
     """
 
@@ -76,6 +77,7 @@ class Api:
     http: HttpClient
     clock: Clock = field(default_factory=Clock)
     kicks: int = 0
+    urgent: int = 0
     engine_problem: str = ""
 
     def __post_init__(self) -> None:
@@ -87,6 +89,7 @@ class Api:
             gate=Gate(self.database, self.settings.api, self.uses, self.clock),
             client=self.http,
             kick=self._kick,
+            expect_urgent=self._expect_urgent,
             now=self.clock,
             entropy=os.urandom,
             engine_problem=lambda: self.engine_problem,
@@ -99,6 +102,9 @@ class Api:
 
     def _kick(self) -> None:
         self.kicks += 1
+
+    def _expect_urgent(self) -> None:
+        self.urgent += 1
 
     def client_with(self, key: str) -> Client:
         return Client(self.app, {"Authorization": f"Bearer {key}"})

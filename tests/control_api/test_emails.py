@@ -39,6 +39,15 @@ async def test_answer(api: Api) -> None:
     assert api.kicks == 1
 
 
+@pytest.mark.parametrize(("priority", "urgent"), [("transactional", 1), ("bulk", 0)])
+async def test_bulk_makes_way_for_urgent_mail(api: Api, priority: str, urgent: int) -> None:
+    assert (await api.client.post("/v1/emails", EMAIL | {"priority": priority})).status == 200
+    assert api.urgent == urgent
+    batch = {"emails": [EMAIL | {"priority": "bulk"}, EMAIL | {"priority": priority}]}
+    assert (await api.client.post("/v1/emails/batch", batch)).status == 200
+    assert api.urgent == 2 * urgent
+
+
 async def test_stored_message_is_complete(api: Api) -> None:
     reply = await api.client.post("/v1/emails", EMAIL)
     data = api.stored(reply.json["id"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mta.doors import Doors
+from mta.kick import ACCEPTED, COMING, kick_listener
 from tests.support.engine import Engine, configuration, running
 from tests.support.receiver import Receiver
 
@@ -82,6 +83,25 @@ async def test_nobody_outlives_the_supervisor(tmp_path: Path) -> None:
         await engine.start()
         await engine.submit(MAIL, SENDER, "you@dest.test")
         assert await receiver.wait_for(1)
+
+
+@pytest.mark.parametrize(("priority", "is_urgent"), [("transactional", True), ("bulk", False)])
+async def test_the_front_says_ahead_that_urgent_mail_comes(
+    tmp_path: Path, priority: str, is_urgent: bool
+) -> None:
+    email = {"from": SENDER, "to": "you@dest.test", "subject": "s", "text": "t"}
+    kicks: list[bytes] = []
+    async with Receiver() as receiver, running(tmp_path, config(receiver)) as engine:
+        with kick_listener(engine.data, kicks.append, "delivery-0"):  # in its place
+            answer = await engine.call("POST", "/v1/emails", email | {"priority": priority})
+            assert answer.status == 200
+            await until(lambda: ACCEPTED in kicks)
+            assert (COMING in kicks) is is_urgent
+            kicks.clear()
+            marked = b"X-MTA-Priority: " + priority.encode() + b"\r\n" + MAIL
+            await engine.submit(marked, SENDER, "you@dest.test")
+            await until(lambda: ACCEPTED in kicks)
+            assert COMING in kicks  # MAIL does not tell what comes
 
 
 async def test_connections_are_limited_for_all_processes_together(tmp_path: Path) -> None:

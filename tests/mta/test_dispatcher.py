@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from mta.bulk_rest import LONGEST
 from mta.core.disposition import Delivered, Why
 from mta.core.envelope import Priority
 from mta.core.outcome import Command, Outcome, Refused, Stage, Unreachable
@@ -166,6 +167,112 @@ def test_no_connection_is_kept_free_from_other_sites() -> None:
         async with running(rig):
             await asyncio.sleep(150)
             assert rig.store.states() == {"delivered": 800}
+
+    virtual_time.run(story())
+
+
+def test_while_bulk_rests_connections_carry_urgent_mail_only() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=2))
+        site = rig.site("a.test")
+        site.answer = slowly(0.002)
+        async with running(rig):
+            fill(rig, "a.test", 100, priority=Priority.BULK)
+            await asyncio.sleep(0.02)
+            rig.engine.make_way()
+            await asyncio.sleep(0.003)  # what was begun is answered
+            begun = len(site.recipients)
+            await asyncio.sleep(0.005)
+            assert (len(site.recipients), site.open) == (begun, 2)
+            rig.add("urgent@a.test")
+            await asyncio.sleep(0.001)
+            assert site.recipients[begun:] == ["urgent@a.test"]
+            await asyncio.sleep(0.003)  # it has arrived, so bulk goes on, over both connections
+            assert len(site.recipients) >= begun + 3
+            assert (site.open, site.connections) == (2, 2)
+
+    virtual_time.run(story())
+
+
+def test_bulk_whose_commands_are_ahead_rests_while_another_connection_is_free() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=5))
+        site = rig.site("a.test")
+        site.answer, site.offers_pipelining = slowly(0.002), True
+        async with running(rig):
+            fill(rig, "a.test", 200, priority=Priority.BULK)
+            await asyncio.sleep(0.03)
+            rig.add("first@a.test")
+            await asyncio.sleep(0.01)
+            begun = len(site.recipients)
+            rig.engine.make_way()
+            await asyncio.sleep(LONGEST * 0.9)
+            assert len(site.recipients) == begun
+            rig.add("urgent@a.test")
+            await settle_down()
+            assert site.recipients[begun] == "urgent@a.test"
+            await asyncio.sleep(1)
+            assert rig.store.states() == {"delivered": 202}
+
+    virtual_time.run(story())
+
+
+def test_bulk_goes_on_while_a_site_thinks_about_urgent_mail() -> None:
+    async def think(session: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        await asyncio.sleep(30 if transaction.recipients[0].address == "urgent@a.test" else 0.001)
+        return [OK]
+
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=5))
+        site = rig.site("a.test")
+        site.answer, site.offers_pipelining = think, True
+        async with running(rig):
+            fill(rig, "a.test", 500, priority=Priority.BULK)
+            await asyncio.sleep(0.02)
+            rig.engine.make_way()
+            rig.add("urgent@a.test")
+            await asyncio.sleep(0.003)
+            begun = site.recipients.index("urgent@a.test")
+            await asyncio.sleep(0.003)
+            assert len(site.recipients) > begun + 5
+
+    virtual_time.run(story())
+
+
+def test_bulk_goes_on_where_the_urgent_mail_does_not_come() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=2))
+        site = rig.site("a.test")
+        site.answer, site.offers_pipelining = slowly(0.002), True
+        async with running(rig):
+            fill(rig, "a.test", 100, priority=Priority.BULK)
+            await asyncio.sleep(0.02)
+            rig.engine.make_way()
+            begun = len(site.recipients)
+            await asyncio.sleep(LONGEST * 0.99)
+            assert len(site.recipients) <= begun + 2  # whose commands were on their way
+            await asyncio.sleep(1)
+            assert rig.store.states() == {"delivered": 100}
+            assert (site.open, site.connections) == (2, 2)
+
+    virtual_time.run(story())
+
+
+def test_a_rest_of_bulk_gives_up_no_connection() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections=2))
+        for name in ("a.test", "b.test", "c.test"):
+            rig.site(name).answer = slowly(0.002)
+            fill(rig, name, 20, priority=Priority.BULK)
+        async with running(rig):
+            await asyncio.sleep(0.01)
+            opened = sum(rig.site(name).connections for name in ("a.test", "b.test", "c.test"))
+            rig.engine.make_way()
+            await asyncio.sleep(LONGEST * 0.99)
+            after = sum(rig.site(name).connections for name in ("a.test", "b.test", "c.test"))
+            assert after == opened
+            await asyncio.sleep(5)
+            assert rig.store.states() == {"delivered": 60}
 
     virtual_time.run(story())
 

@@ -173,6 +173,46 @@ def test_a_transactional_message_does_not_wait_for_room_among_bulk() -> None:
     virtual_time.run(story())
 
 
+def test_urgent_mail_does_not_wait_for_the_turn_of_its_domain() -> None:
+    async def story() -> None:
+        rig = Rig()
+        async with running(rig):
+            rig.add("first@quick.test", priority=Priority.BULK)
+            await settle_down()  # its route is known
+            for number in range(3 * BATCH):
+                rig.store.add(f"ant@d{number}.test", now=now(), priority=Priority.BULK)
+            rig.engine.kick()
+            await settle_down()
+            assert rig.store.states() == {"delivered": 1 + 3 * BATCH}
+            rig.store.claimed.clear()
+            for number in range(3 * BATCH):
+                rig.store.add(f"bee@d{number}.test", now=now(), priority=Priority.BULK)
+            rig.add("urgent@quick.test")
+            await settle_down()
+            assert "urgent@quick.test" in rig.store.claimed[0]
+
+    virtual_time.run(story())
+
+
+def test_while_bulk_rests_an_urgent_domain_is_claimed_without_its_bulk() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        rig.site("a.test").answer = slowly(0.001)
+        async with running(rig):
+            rig.add("first@a.test", priority=Priority.BULK)
+            await settle_down()
+            rig.engine.make_way()
+            for number in range(3):
+                rig.store.add(f"bulk{number}@a.test", now=now(), priority=Priority.BULK)
+            rig.add("urgent@a.test")
+            await settle_down()
+            urgent, rest = rig.store.claimed[-2:]
+            assert urgent == ["urgent@a.test"]
+            assert rest == [f"bulk{number}@a.test" for number in range(3)]
+
+    virtual_time.run(story())
+
+
 def test_the_backlog_of_a_dead_site_expires_in_time() -> None:
     async def story() -> None:
         rig = Rig()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mta.bulk_rest import BulkRest
 from mta.signing import SigningError
 from mta.signing_thread import PIECE, SigningThread
 
@@ -74,6 +75,21 @@ async def test_a_defect_reaches_who_asked() -> None:
     signer.may_sign.set()
     with pytest.raises(RuntimeError, match="a defect"):
         await signed(SigningThread(signer, has_free_core), b"worse")
+
+
+async def test_while_bulk_rests_nothing_waits_behind_signatures_of_bulk() -> None:
+    signer, rest = SlowSigner(), BulkRest()
+    thread = SigningThread(signer, has_free_core, rest)
+    bulk = signed(thread, b"bulk")
+    await asyncio.sleep(0)
+    rest.saw_bulk()
+    rest.begin(bool)
+    signer.may_sign.set()
+    await bulk
+    signer.threads.clear()
+    assert await signed(thread, b"1") == b"1#a.test"
+    assert signer.threads == {threading.get_ident()}
+    rest.end()
 
 
 async def test_without_a_free_core_the_loop_signs() -> None:

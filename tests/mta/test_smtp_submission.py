@@ -18,7 +18,7 @@ from mta.core.api_key import format_key, key_hash
 from mta.core.canonical import body_hash
 from mta.core.envelope import Priority
 from mta.smtp_session import Service
-from mta.smtp_submission import SubmissionHandler, SubmissionRules
+from mta.smtp_submission import Callbacks, SubmissionHandler, SubmissionRules
 from storage import domains, messages, queue, tenants
 from storage.database import Database
 from storage.errors import StorageFull, StorageUnavailable
@@ -48,13 +48,14 @@ class Door:
     def __init__(self, database: Database, **rules: Any) -> None:
         self.database = database
         self.kicks: list[int] = []
+        self.urgent: list[list[int]] = []
         self.at = NOW
         numbers = count(1)
         policy = AcceptPolicy(require_verified_domain=rules.pop("require_verified_domain", False))
         handler = SubmissionHandler(
             database,
             SubmissionRules("mx.test", rules.pop("trusted", LOOPBACK), policy, **rules),
-            on_accepted=self._kicked,
+            hear=Callbacks(self._kicked, lambda: self.urgent.append(self.kicks[:])),
             now=lambda: self.at,
             entropy=lambda size: next(numbers).to_bytes(size),
         )
@@ -195,6 +196,42 @@ def create_key(database: Database, tenant_id: int = tenants.DEFAULT_TENANT) -> N
 
 def login(key: str) -> str:
     return "AUTH PLAIN " + b64encode(b"\0anyone\0" + key.encode()).decode()
+
+
+async def test_word_of_urgent_mail_goes_ahead_of_it(database: Database) -> None:
+    door = Door(database)
+    bulk = b"X-MTA-Priority: bulk\r\n" + MESSAGE
+    async with listening(door.service) as port, dialogue(port) as client:
+        assert (await client.ask("MAIL FROM:<a@sender.test>")).startswith("250")
+        assert door.urgent == [[]]
+        await client.ask("RSET")
+        await client.submit(MESSAGE)
+        assert door.urgent == [[], [], []]  # at MAIL, and before COMMIT
+        await client.submit(bulk)
+        assert door.urgent[3:] == [[1]]  # nothing tells at MAIL that it is not
+        await client.submit(bulk)
+        assert len(door.urgent) == 4
+        async with dialogue(port) as another:
+            await another.submit(MESSAGE)
+        assert door.urgent[4:] == [[1, 2, 3]]
+        await client.submit(bulk)
+        assert len(door.urgent) == 6
+    assert door.kicks == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("rules", [{"trusted": ()}, {"can_unsubscribe": False}])
+async def test_no_word_goes_ahead_of_what_is_refused(
+    database: Database, rules: dict[str, object]
+) -> None:
+    door = Door(database, **rules)
+    async with listening(door.service) as port, dialogue(port) as client:
+        if "trusted" in rules:
+            assert (await client.ask("MAIL FROM:<a@sender.test>")).startswith("530")
+            assert door.urgent == []
+        else:
+            reply = await client.submit(b"X-MTA-Unsubscribe: yes\r\n" + MESSAGE)
+            assert reply.startswith("550")
+            assert len(door.urgent) == 1  # at MAIL
 
 
 async def test_strangers_must_authenticate(database: Database) -> None:

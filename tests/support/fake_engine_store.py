@@ -57,6 +57,7 @@ class FakeEngineStore:
         self.directives: list[str] = []
         self.keys = KeyBook({}, 0)
         self.before: Callable[[str], object] = lambda call: None
+        self.claimed: list[list[str]] = []
         self._messages = 0
         self._by_domain: dict[str, list[Row]] = {}
 
@@ -142,6 +143,7 @@ class FakeEngineStore:
             claimed += self._claimed(due)
             left = (row.due_at for row in waiting if row.state == "waiting")
             next_due[request.domain] = min(left, default=None)
+        self.claimed.append([entry.recipient for one in claimed for entry in one.entries])
         return Claim(tuple(claimed), next_due, self.keys.version)
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
