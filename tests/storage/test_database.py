@@ -52,6 +52,16 @@ def test_directory_and_files_are_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("value", [None, b"", b"octets", True, False])
+def test_no_methods_are_looked_for_in_values_that_are_bound(
+    database: Database, value: object
+) -> None:
+    assert dbapi2.adapt(value) == value  # raises where there is no adapter
+    read = database.read_now(lambda c: c.execute("SELECT ?", (value,)).fetchone())
+    assert read == (value,)
+    assert not isinstance(read[0], bool)
+
+
 def test_connections_that_sync_by_themselves_do_so_at_every_commit(database: Database) -> None:
     for run in (database.write_now, database.read_now):
         assert run(lambda c: c.execute("PRAGMA synchronous").fetchone()) == (2,)
