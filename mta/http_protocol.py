@@ -37,7 +37,8 @@ from mta.crowd import Crowd, Place, Turnstile
 from mta.http_transport import ClosingTransport
 
 _PIECE = 4096
-"""Bytes parsed at once: how far something endless may be beyond its limit when that is noticed."""
+"""Bytes parsed at once, bodies of a known length apart: how far something endless may be beyond its
+limit when that is noticed."""
 
 
 @frozen
@@ -79,6 +80,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._unparsed = bytearray()
         self._unaccounted = 0
+        self._body_left = 0
         self._is_in_head = False
         self._head_size = 0
         self._field_count = 0
@@ -154,8 +156,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_head()
 
     def _parse_piece(self) -> None:
-        piece = bytes(self._unparsed[:_PIECE])
-        del self._unparsed[:_PIECE]
+        size = max(_PIECE, self._body_left)
+        piece = bytes(self._unparsed[:size])
+        del self._unparsed[:size]
         self._unaccounted += len(piece)
         self.parser.feed_data(piece)
         if self._unaccounted > MAX_HEAD + _PIECE:
@@ -217,11 +220,14 @@ class GuardedProtocol(HttpToolsProtocol):
         if refusal is not None:
             raise self._refusing(refusal)
         self._is_in_head = False
+        length = next((value for name, value in self.headers if name == b"content-length"), b"0")
+        self._body_left = int(length)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take some of a body."""
         self._unaccounted = 0
+        self._body_left -= len(body)
         super().on_body(body)
 
     # Deadlines.

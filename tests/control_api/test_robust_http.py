@@ -155,6 +155,34 @@ async def test_keep_alive_and_pipelining(api: Api, server: Serving) -> None:
     assert api.count("messages") == 50
 
 
+@pytest.mark.parametrize("cut", [1, 4096, 70_000, 10_000_000])
+async def test_bodies_arrive_as_they_were_sent(cut: int) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body, message = b"", {"more_body": True}
+        while message.get("more_body"):
+            message = await receive()
+            body += message["body"]
+        length = b"%d" % len(body)
+        headers = [(b"content-length", length)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    sizes = (0, 1, 4000, 4096, 5000, 0) + ((130_000, 3, 70_000) if cut > 1 else ())
+    bodies = [bytes([number + 65]) * size for number, size in enumerate(sizes)]
+    sent = b""
+    for body in bodies:
+        lines = b"POST / HTTP/1.1\r\n" + HOST
+        sent += lines + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        chunk = b"%x\r\n" % len(body) + body + b"\r\n" if body else b""
+        sent += lines + CHUNKED + b"\r\n" + chunk + b"0\r\n\r\n"
+    async with serving(app) as server, server.peer() as peer:
+        parts = [sent[start : start + cut] for start in range(0, len(sent), cut)]
+        sending_all = asyncio.create_task(peer.send(*parts))
+        for body in bodies:
+            assert [(await peer.answer()).body for _ in range(2)] == [body, body]
+        await sending_all
+
+
 async def test_garbage_is_answered_after_the_requests_before_it(api: Api, server: Serving) -> None:
     async with server.peer() as peer:
         await peer.send(sending(api) + sending(api, "Second") + b"garbage\r\n\r\n" + GET)
