@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 
@@ -24,6 +24,7 @@ from mta.core.header_text import (
     plain_text,
     read_mailboxes,
 )
+from mta.core.ids import milliseconds, moment
 from mta.core.message import HeaderFacts
 
 MAX_HEADER_SIZE = 102_400
@@ -265,13 +266,13 @@ def _session_clauses(helo: str, peer: str, hostname: str, protocol: str, tls: st
 
 def rfc5322_date(at: datetime) -> str:
     """Return an aware time as "Tue, 01 Jan 2030 09:30:00 +0000", in UTC (RFC 5322 3.3)."""
-    return _date(at.replace(microsecond=0))
+    return _date(milliseconds(at) // 1000)
 
 
 @lru_cache(maxsize=16)
-def _date(at: datetime) -> str:
-    """Return the same once for all mail of a second."""
-    at = at.astimezone(UTC)
+def _date(second: int) -> str:
+    """Return the same once for all mail of a second since the epoch."""
+    at = moment(second * 1000)
     day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
     clock = f"{at.hour:02}:{at.minute:02}:{at.second:02}"
     return f"{day}, {at.day:02} {month} {at.year:04} {clock} +0000"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from mta.core.address import Address
@@ -37,7 +38,6 @@ _PIECE = re.compile(" +[^ ]+")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _ATOMS = re.compile(f"{_ATOM}(?: {_ATOM})*")
 _NOT_IN_FILENAME = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@^_`{}~-]")
-_FIELD_NAME = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
 _LINE = rb" *+[!-~\x80-\xff][ -~\x80-\xff]*+\r\n"
 _BLOCK = re.compile(rb"(?:[!-9;-~]++:(?:\r\n|%s)(?:(?= )%s)*)*" % (_LINE, _LINE))
 
@@ -130,11 +130,17 @@ def header_block(fields: Sequence[FieldText]) -> bytes:
             have refused such text; here nothing can get past.
     """
     block = "".join([fold(name, pieces) for name, pieces in fields]).encode()
-    names = [name.encode() for name, _ in fields]
-    is_sound = _FIELD_NAME.findall(block) == names and _BLOCK.fullmatch(block)
-    if not is_sound or max(map(len, block.split(b"\r\n"))) > MAX_LINE:
+    names = "".join([name for name, _ in fields])
+    if ":" in names or " " in names:
+        raise ComposeError("headers", "would break the header apart")
+    starts = block.count(b"\r\n") - block.count(b"\r\n ")  # each field has at least its own
+    if starts != len(fields) or not _BLOCK.fullmatch(block) or _has_long_line(block):
         raise ComposeError("headers", "would break the header apart")
     return block
+
+
+def _has_long_line(block: bytes) -> bool:
+    return len(block) > MAX_LINE and max(map(len, block.split(b"\r\n"))) > MAX_LINE
 
 
 def fold(name: str, pieces: Sequence[str]) -> str:
@@ -155,15 +161,16 @@ def _needs_encoding(piece: str) -> bool:
     return not piece.isascii() or "=?" in piece or len(piece) > MAX_PIECE
 
 
-def _phrase(name: str) -> list[str]:
+@lru_cache(maxsize=256)
+def _phrase(name: str) -> tuple[str, ...]:
     """Return pieces for a display name: atoms, a quoted string, or encoded words."""
     name = name.strip(" ")
     if not name:
-        return []
+        return ()
     quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if not name.isascii() or "=?" in name or len(quoted) > MAX_WORD:
-        return [f" {word}" for word in encode_words(name)]
-    return plain(name) if _ATOMS.fullmatch(name) else [f" {quoted}"]
+        return tuple([f" {word}" for word in encode_words(name)])
+    return tuple(plain(name)) if _ATOMS.fullmatch(name) else (f" {quoted}",)
 
 
 def _percent(text: str) -> str:

@@ -115,7 +115,7 @@ def _fields(draft: Draft) -> Iterator[FieldText]:
         if boxes:
             yield name, mailboxes(boxes)
     yield "Subject", unstructured(draft.subject)
-    yield "Date", plain(rfc5322_date(draft.date))
+    yield "Date", [f" {rfc5322_date(draft.date)}"]
     yield "Message-ID", plain(draft.message_id)
     yield from _custom_fields(draft.headers)
 

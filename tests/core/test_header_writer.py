@@ -160,6 +160,7 @@ def test_h04_text_that_has_no_place_in_a_line(character: str) -> None:
         ("Subject", [" a\r\nb"]),
         ("Subject: a\r\nBcc", [" b"]),
         ("Sub ject", [" a"]),
+        (" Subject", [" a\r\nBcc: elk@evil.example"]),
         ("", [" a"]),
         ("Ünicode", [" a"]),
         ("X", [" " + "a" * 996]),
