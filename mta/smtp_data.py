@@ -114,23 +114,26 @@ class MessageReceiver:
     def _take_header(self, content: bytes) -> bytes:
         """Gather the header; return the octets of the body that came with its end."""
         searched = max(len(self._head) - 3, 0)
-        self._head += content
-        if self._head.startswith(b"\r\n"):
+        if self._head:
+            self._head += content
+        gathered = self._head or content  # most come in one piece, which need not be copied
+        if gathered.startswith(b"\r\n"):
             end, body = 0, 2
         else:
-            end = self._head.find(b"\r\n\r\n", searched) + 2
+            end = gathered.find(b"\r\n\r\n", searched) + 2
             body = end + 2
             if end < 2:
-                _refuse_large_header(len(self._head))
+                _refuse_large_header(len(gathered))
+                self._head = self._head or bytearray(content)
                 return b""
         _refuse_large_header(end)
-        self._start(bytes(self._head[:end]))
-        content = bytes(self._head[body:])
+        self._start(bytes(gathered[:end]))
+        content = bytes(gathered[body:])
         self._head.clear()
         return content
 
     def _start(self, header: bytes) -> Arrival:
-        if len(_RECEIVED.findall(header)) > MAX_HOPS:
+        if header.count(b"\n") > MAX_HOPS and len(_RECEIVED.findall(header)) > MAX_HOPS:
             raise Refusal(554, "5.4.6", f"Mail loop: more than {MAX_HOPS} Received fields")
         arrival = self._begin(header)
         if isinstance(arrival, Reply):

@@ -108,6 +108,7 @@ class SubmissionHandler:
         self._database = database
         self._acceptor = Acceptor(database, now=now)
         self._rules = rules
+        self._policy = lru_cache(maxsize=256)(partial(_policy, rules.policy))
         self._now = now
         self._entropy = entropy or Entropy()
 
@@ -192,8 +193,7 @@ class SubmissionHandler:
             self._hear.on_urgent()
         message, recipients = submission.message, len(submission.envelope.recipients)
         self._database.require_room(len(message.data or b""))
-        policy = replace(self._rules.policy, sender_domains=access.domains)
-        accepted = await self._accept(Wish(submission, policy), token)
+        accepted = await self._accept(Wish(submission, self._policy(access.domains)), token)
         faults.reach("after_accept")
         match accepted:
             case AcceptedEmail():
@@ -320,6 +320,11 @@ class _Acceptance:
             unsubscribe=self.draft.unsubscribe,
         )
         return await self.handler.accept(submission, self.draft.token, self.draft.identity.access)
+
+
+def _policy(policy: AcceptPolicy, domains: tuple[str, ...]) -> AcceptPolicy:
+    """Return the policy for a key that may send as these domains only; empty: as all."""
+    return replace(policy, sender_domains=domains)
 
 
 def _client(session: Session) -> str:

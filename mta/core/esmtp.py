@@ -151,8 +151,10 @@ def reply_lines(reply: Reply) -> bytes:
     """
     status = f"{reply.enhanced} " if reply.enhanced else ""
     *lines, last = reply.text.split("\n")
-    wire = "".join(f"{reply.code}-{status}{line}\r\n" for line in lines)
-    return f"{wire}{reply.code} {status}{last}\r\n".encode("ascii", "backslashreplace")
+    wire = f"{reply.code} {status}{last}\r\n"
+    if lines:
+        wire = "".join([f"{reply.code}-{status}{line}\r\n" for line in lines]) + wire
+    return wire.encode("ascii", "backslashreplace")
 
 
 def _split(

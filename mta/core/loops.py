@@ -46,6 +46,8 @@ def is_looping(
     received = block.all(b"Received")
     if len(received) > max_hops:
         return True
+    if len(received) <= max_passes:
+        return False
     host = hostname.lower().encode()
     return sum(_is_ours(field.value, host) for field in received) > max_passes
 
