@@ -193,9 +193,11 @@ def _encode_text(text: str) -> tuple[str, bytes]:
     longest = max(map(len, octets.split(b"\r\n")))
     if longest <= _USUAL and quoted_printable.is_literal(octets):
         return "7bit", octets
-    quoted = quoted_printable.encode(octets)
-    if len(quoted) <= _base64_size(len(octets)):
-        return "quoted-printable", quoted
+    limit = _base64_size(len(octets))
+    if quoted_printable.least_size(octets) <= limit:
+        quoted = quoted_printable.encode(octets)
+        if len(quoted) <= limit:
+            return "quoted-printable", quoted
     return "base64", base64_lines(octets)
 
 
