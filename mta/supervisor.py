@@ -307,7 +307,8 @@ class Supervisor:
     def _timeout(self) -> float:
         now = time.monotonic()
         waits = [1.0]
-        waits += [each.due_at - now for each in self._children if not each.pid]
+        if self._ends_at is None:
+            waits += [each.due_at - now for each in self._children if not each.pid]
         if (interval := systemd.watchdog_interval()) is not None:
             waits.append(interval.total_seconds() / 2)
         return max(0.0, min(waits))

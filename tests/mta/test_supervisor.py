@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
@@ -36,6 +37,28 @@ async def test_orders_that_fail_are_taken_back_and_better_ones_are_not() -> None
             await process.communicate()
     assert process.returncode == 0
     assert log.count(b"reload_failed") == 1
+
+
+async def test_a_child_that_takes_long_to_end_is_waited_for_without_looking_all_the_time() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.supervised"),
+        stdout=PIPE,
+        stderr=PIPE,
+        env=os.environ | {"LINGER": "0.5"},
+    )
+    assert process.stdout is not None
+    try:
+        await lines(process.stdout, 3)
+        process.send_signal(signal.SIGTERM)
+        [last] = await lines(process.stdout, 1)
+        await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    assert process.returncode == 0
+    assert last.startswith("looked ")
+    assert int(last.removeprefix("looked ")) < 10
 
 
 async def test_what_fails_with_old_orders_too_is_tried_until_it_works(tmp_path: Path) -> None:
