@@ -81,7 +81,7 @@ class Engine:
                 data=self.data,
                 algorithms=json.dumps(algorithms),
                 sink=sink,
-                processes=processes or '"auto"',
+                processes=1 if profile else processes or '"auto"',
                 routes="\n".join(f'"{name}" = "{url}"' for name, url in (routes or {}).items()),
             )
         )
