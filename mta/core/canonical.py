@@ -91,9 +91,7 @@ def _relaxed(data: bytes) -> bytes:
 
     Most text has no runs, or short ones, of which each pass takes half; indentation goes by eights.
     """
-    data = data.replace(b"\t", b" ")
-    if b"  " in data:
-        data = data.replace(_INDENT, b" ")
-        while b"  " in data:
-            data = data.replace(b"  ", b" ")
+    data = data.replace(b"\t", b" ").replace(_INDENT, b" ")
+    while len(shorter := data.replace(b"  ", b" ")) < len(data):
+        data = shorter
     return data.replace(b" \r\n", b"\r\n")
