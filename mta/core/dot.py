@@ -12,7 +12,6 @@ MAX_LINE = 998
 
 _END = b"\r\n.\r\n"
 _DOT_LINE = b"\r\n."
-_NOT_IN_LINE_ENDS = bytes(octet for octet in range(256) if octet not in b"\r\n")
 
 
 class DotDecoder:
@@ -37,7 +36,7 @@ class DotDecoder:
             return b""
         given_out = len(self._seen[:2])  # line ends are given out at once, only dots wait
         data = self._seen + data
-        if data.endswith(_END) and (data.count(b".") == 1 or data.count(_DOT_LINE) == 1):
+        if data.endswith(_END) and data.find(_DOT_LINE) == len(data) - len(_DOT_LINE) - 2:
             self.is_complete = True  # no line but the last begins with a dot, as in most mail
             return data[given_out : 2 - len(_END)]
         end = data.find(_END)
@@ -135,7 +134,8 @@ def dot_encoded(header: bytes, body: bytes) -> bytes:
 
 def has_bare_line_end(data: bytes) -> bool:
     """Tell whether data has a CR that no LF follows, or an LF that no CR precedes."""
-    return len(data.translate(None, _NOT_IN_LINE_ENDS)) != 2 * data.count(b"\r\n")
+    rest = data.replace(b"\r\n", b"")
+    return b"\r" in rest or b"\n" in rest
 
 
 def _beginning_of(sequence: bytes, data: bytes) -> bytes:
