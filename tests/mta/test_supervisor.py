@@ -6,8 +6,27 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+
+@asynccontextmanager
+async def supervised(*arguments: Path, **environment: str) -> AsyncIterator[Process]:
+    """Run tests.support.supervised, which does not outlive the context."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.supervised", *arguments),
+        stdout=PIPE,
+        stderr=PIPE,
+        env=os.environ | environment,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def lines(output: asyncio.StreamReader, count: int) -> list[str]:
@@ -16,11 +35,8 @@ async def lines(output: asyncio.StreamReader, count: int) -> list[str]:
 
 
 async def test_orders_that_fail_are_taken_back_and_better_ones_are_not() -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.supervised", stdout=PIPE, stderr=PIPE
-    )
-    assert process.stdout is not None
-    try:
+    async with supervised() as process:
+        assert process.stdout is not None
         first = await lines(process.stdout, 3)
         assert (sorted(first[:2]), first[2]) == (["a 1", "b 1"], "ready a b")
         process.send_signal(signal.SIGHUP)
@@ -31,31 +47,17 @@ async def test_orders_that_fail_are_taken_back_and_better_ones_are_not() -> None
         assert await lines(process.stdout, 3) == ["a 3", "b 3", "ready a b"]
         process.send_signal(signal.SIGTERM)
         _, log = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
     assert process.returncode == 0
     assert log.count(b"reload_failed") == 1
 
 
 async def test_a_child_that_takes_long_to_end_is_waited_for_without_looking_all_the_time() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.supervised"),
-        stdout=PIPE,
-        stderr=PIPE,
-        env=os.environ | {"LINGER": "0.5"},
-    )
-    assert process.stdout is not None
-    try:
+    async with supervised(LINGER="0.5") as process:
+        assert process.stdout is not None
         await lines(process.stdout, 3)
         process.send_signal(signal.SIGTERM)
         [last] = await lines(process.stdout, 1)
         await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
     assert process.returncode == 0
     assert last.startswith("looked ")
     assert int(last.removeprefix("looked ")) < 10
@@ -63,12 +65,9 @@ async def test_a_child_that_takes_long_to_end_is_waited_for_without_looking_all_
 
 async def test_what_fails_with_old_orders_too_is_tried_until_it_works(tmp_path: Path) -> None:
     spoilt = tmp_path / "spoilt"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.supervised", str(spoilt)), stdout=PIPE, stderr=PIPE
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
+    async with supervised(spoilt) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
         await lines(process.stdout, 3)
         spoilt.touch()
         process.send_signal(signal.SIGHUP)
@@ -82,8 +81,4 @@ async def test_what_fails_with_old_orders_too_is_tried_until_it_works(tmp_path: 
         assert await lines(process.stdout, 4) == ["a 2", "b 1", "a 1", "ready a b"]
         process.send_signal(signal.SIGTERM)
         await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
     assert process.returncode == 0
