@@ -76,7 +76,7 @@ class Machine:
 
     def __init__(self, pattern: re.Pattern[Any]) -> None:
         source = pattern.pattern
-        tree = parser.parse(source, pattern.flags & ~re.TEMPLATE)
+        tree = parser.parse(source, pattern.flags)
         self._code: list[Any] = []
         self.tests: list[Test] = []
         self._flags = pattern.flags
