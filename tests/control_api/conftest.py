@@ -29,6 +29,7 @@ from storage import tenants
 from storage.database import Database
 from storage.key_uses import KeyUses
 from tests.support.asgi import Client
+from tests.support.databases import new_database
 
 EMAIL: dict[str, Any] = {
     "from": "Ant <ant@sender.example>",
@@ -166,7 +167,7 @@ class Api:
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    database = Database.open(tmp_path / "data")
+    database = new_database(tmp_path / "data")
     http = HttpClient(timeout=timedelta(seconds=5), allowed=[ip_network("127.0.0.0/8")])
     settings = Settings(
         server=Server(hostname="mta.sender.test", data_dir=tmp_path / "data"),

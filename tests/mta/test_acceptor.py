@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
-
-import pytest
 
 from mta.acceptor import MAX_BATCH, Acceptor
 from storage.database import Connection, Database
@@ -32,13 +29,6 @@ class Counting:
         self.handed += 1
         await self.gate.wait()
         return await self._database.write(work)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(tmp_path)
-    yield database
-    database.close()
 
 
 def acceptor(database: Any) -> Acceptor:

@@ -20,9 +20,9 @@ from mta.core.envelope import Envelope, Recipient
 from mta.core.submission import Door
 from mta.delivery_reports import DeliveryReports, ReportRules
 from storage import delivery_reports, queue
-from storage.database import Database
 from storage.delivery_reports import Due
 from tests.storage import builders
+from tests.support.databases import new_database
 
 NOW = datetime(2026, 3, 1, 18, 0, tzinfo=UTC)
 RULES = ReportRules("mta.test", is_enabled=True, max_returned=1000, lifetime=timedelta(days=4))
@@ -32,7 +32,7 @@ class Office:
     """A queue, and somebody who writes delivery reports."""
 
     def __init__(self, path: Path) -> None:
-        self.database = Database.open(path)
+        self.database = new_database(path)
         self.now = NOW
         self.kicks = 0
         self.reports = self.hire(RULES)

@@ -21,6 +21,7 @@ from storage import dkim_rotation, domains, events
 from storage.database import Database
 from storage.domain_checks import CheckRules
 from storage.domains import DkimKeyRecord, DomainRecord
+from tests.support.databases import new_database
 from tests.support.fake_dns import FakeDns, Fault
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -92,7 +93,7 @@ class Rig:
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    database = Database.open(tmp_path / "data")
+    database = new_database(tmp_path / "data")
     async with FakeDns({}) as first, FakeDns({}) as second:
         yield Rig(database, (first, second), tmp_path / "data")
     database.close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +15,6 @@ from storage.errors import StorageCorrupt, StorageError, StorageFull, StorageUna
 from tests.storage import builders
 from tests.storage.builders import LATER, NOW
 from tests.support import virtual_time
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path)
-    yield opened
-    opened.close()
 
 
 async def test_start_frees_claims_and_knows_everything_so_far(database: Database) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import pytest
 
 from mta.maintenance import Maintenance
 from storage import idempotency, message_lists, messages, stats
@@ -18,13 +15,6 @@ from tests.storage import builders
 from tests.storage.builders import NOW
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path)
-    yield opened
-    opened.close()
 
 
 def upkeep(database: Database, now: datetime = NOW) -> Maintenance:
@@ -89,7 +79,7 @@ async def test_orphans_go_and_files_in_use_and_young_ones_stay(
     database: Database, tmp_path: Path
 ) -> None:
     orphan, in_use = spooled(database), deliver_one_from_spool(database)
-    half_written = tmp_path / "spool" / f"{'0' * 32}.tmp"
+    half_written = tmp_path / "data" / "spool" / f"{'0' * 32}.tmp"
     half_written.touch()
     old = (datetime.now(UTC) - DAY).timestamp()
     for path in (database.spool.path(orphan), database.spool.path(in_use), half_written):
@@ -97,13 +87,13 @@ async def test_orphans_go_and_files_in_use_and_young_ones_stay(
     young = spooled(database)
 
     await upkeep(database, datetime.now(UTC)).remove_orphans()
-    assert {path.name for path in (tmp_path / "spool").iterdir()} == {in_use, young}
+    assert {path.name for path in (tmp_path / "data" / "spool").iterdir()} == {in_use, young}
 
 
 async def test_the_log_is_emptied_once_nothing_happens_any_more(
     database: Database, tmp_path: Path
 ) -> None:
-    log = tmp_path / "mailwright.db-wal"
+    log = tmp_path / "data" / "mailwright.db-wal"
     task = upkeep(database)
     deliver_one_from_spool(database)
     await task.tidy()

@@ -26,10 +26,10 @@ from mta.report_import import mails_in, report_of
 from mta.report_intake import IntakeRules, ReportIntake
 from mta.report_parser import ParserDied
 from storage import delivery_reports, events, reports, suppressions
-from storage.database import Database
 from storage.events import JournalEntry
 from storage.reports import NewReport
 from tests.storage import builders
+from tests.support.databases import new_database
 from tests.support.report_mails import VACATION, arf, dsn
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -59,7 +59,7 @@ class Desk:
     """A database with sent mail, and somebody who reads reports about it."""
 
     def __init__(self, path: Path) -> None:
-        self.database = Database.open(path)
+        self.database = new_database(path)
         self.parser = FakeParser()
         self.kicks = 0
         self.rules = IntakeRules(RULES, (SECRET,), SuppressionPolicy())

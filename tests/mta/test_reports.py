@@ -15,9 +15,9 @@ from mta.core.unsubscribe import UnsubscribeOffer
 from mta.reports import MAX_REPORTS, ReportsHandler
 from mta.smtp_session import Limits, Service
 from storage import reports, return_hosts
-from storage.database import Database
 from tests.mta.test_report_intake import RULES, path
 from tests.storage import builders
+from tests.support.databases import new_database
 from tests.support.smtp_dialogue import dialogue
 from tests.support.smtp_handler import listening
 
@@ -29,7 +29,7 @@ class Door:
     """A listener, its storage, and how often a report was announced."""
 
     def __init__(self, directory: Path, **options: Any) -> None:
-        self.database = Database.open(directory)
+        self.database = new_database(directory)
         self.kicks = 0
         self.now = NOW
         self.handler = ReportsHandler(

@@ -13,11 +13,9 @@ from mta.core.access import Access
 from mta.core.api_key import ENTROPY_SIZE, format_key, key_hash, last4
 from storage import tenants
 from storage.database import Database
-from tests.mta.test_smtp_submission import MESSAGE, NOW, Door, database, login
+from tests.mta.test_smtp_submission import MESSAGE, NOW, Door, login
 from tests.support.smtp_dialogue import dialogue
 from tests.support.smtp_handler import listening
-
-__all__ = ["database"]
 
 
 def new_key(database: Database, **access: Any) -> str:

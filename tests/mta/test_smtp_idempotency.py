@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from tests.mta.test_smtp_submission import Door, submit
 HEAD = b"From: shop@sender.test\r\nSubject: x\r\nDate: Tue, 01 Jan 2030 09:30:00 +0000\r\n"
 KEY = b"X-Idempotency-Key: order-1\r\n"
 BODY = b"\r\nhello\r\n"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(tmp_path / "data")
-    yield database
-    database.close()
 
 
 def count(database: Database) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from itertools import count
@@ -33,13 +33,6 @@ MESSAGE = (
     b"From: Shop <shop@sender.test>\r\nSubject: x\r\nDate: Tue, 01 Jan 2030 09:30:00 +0000\r\n"
     b"Message-ID: <1@sender.test>\r\n\r\nhello\r\n"
 )
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(tmp_path / "data")
-    yield database
-    database.close()
 
 
 class Door:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from storage.database import Database
@@ -13,13 +10,6 @@ from tests.support.smtp_dialogue import dialogue
 from tests.support.smtp_handler import listening
 
 OURS = b"Received: from x by mx.test (Mailwright) with ESMTP id em_1; date\r\n"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(tmp_path / "data")
-    yield database
-    database.close()
 
 
 async def submit(door: Door, fields: bytes) -> str:
