@@ -143,13 +143,19 @@ def _has_long_line(block: bytes) -> bool:
 
 
 def fold(name: str, pieces: Sequence[str]) -> str:
-    """Return one field; a piece longer than a line stays where it is: folding would not help."""
+    """Return one field in lines of at most MAX_FOLDED characters, or of one longer piece each.
+
+    Such a piece follows its name in the same line: a fold in between would not shorten it enough.
+    """
     whole = f"{name}:{''.join(pieces)}"
     if len(whole) <= MAX_FOLDED:
         return f"{whole}\r\n"
-    lines = [f"{name}:"]
-    for piece in pieces:
-        if len(lines[-1]) + len(piece) > MAX_FOLDED >= len(piece):
+    line, rest = f"{name}:", list(pieces)
+    if rest and len(rest[0]) > MAX_FOLDED:
+        line += rest.pop(0)
+    lines = [line]
+    for piece in rest:
+        if len(lines[-1]) + len(piece) > MAX_FOLDED:
             lines.append(piece)
         else:
             lines[-1] += piece

@@ -237,6 +237,13 @@ def test_nothing_that_strangers_say_breaks_the_report(said: str, error: str, jun
     assert len(kinds) == 3
 
 
+@pytest.mark.parametrize("said", ["\u4fe1" * 300, "x" * 5000, "\u4fe1 " * 300])
+def test_a_reply_of_many_characters_without_a_break(said: str) -> None:
+    recipients = (replace(FAILED, reply=Reply.of(550, said)),)
+    block = part(parsed(composed(recipients=recipients)), 1).get_payload(1)
+    assert len(block["Diagnostic-Code"]) > 500
+
+
 def test_a_mail_that_quotes_the_report_cannot_end_a_part() -> None:
     data = composed()
     again = composed(body=split_header(data)[0] + data[split_header(data)[1] :])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mta.core.address import Address, parse_address
 from mta.core.header_writer import (
+    MAX_LINE,
     ComposeError,
     Mailbox,
     check_text,
@@ -15,6 +16,7 @@ from mta.core.header_writer import (
     header_block,
     mailboxes,
     parameters,
+    plain,
     unstructured,
 )
 
@@ -122,6 +124,24 @@ def test_parameters() -> None:
 def test_a_piece_longer_than_a_line_stays_behind_the_name() -> None:
     block = header_block([("X-Url", [" https://example.com/" + "a" * 100, " b"])])
     assert block == b"X-Url: https://example.com/" + b"a" * 100 + b"\r\n b\r\n"
+
+
+def test_others_longer_than_a_line_have_one_each() -> None:
+    ids = [f"<{'a' * 64}-{number:02}@mail.example.com>" for number in range(20)]
+    block = header_block([("References", plain(" ".join(["<1@b.example>", *ids])))])
+    assert block.decode().split("\r\n") == [
+        "References: <1@b.example>",
+        *(f" {i}" for i in ids),
+        "",
+    ]
+
+
+@given(st.lists(st.integers(1, 899)))
+def test_text_of_any_length_has_lines_that_are_allowed(lengths: list[int]) -> None:
+    words = ["x" * length for length in lengths]
+    block = header_block([("X", plain(" ".join(words)))])
+    assert block.replace(b"\r\n", b"") == " ".join(["X:", *words]).encode()
+    assert max(map(len, block.split(b"\r\n"))) <= MAX_LINE
 
 
 def test_an_empty_value() -> None:
