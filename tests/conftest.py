@@ -17,6 +17,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Machines that run tests are shared and noisy: no property is about time, so none may fail on it.
 settings.register_profile("default", deadline=None, max_examples=100)
+settings.register_profile("thorough", deadline=None, max_examples=3000)
 settings.load_profile("default")
 
 
