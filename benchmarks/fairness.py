@@ -10,6 +10,7 @@ takes its time. Not here: how fast the bulk goes (drain.py).
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import smtplib
@@ -30,6 +31,7 @@ from mta.core.envelope import Envelope, Priority, Recipient
 from mta.core.ids import new_id
 from mta.core.message import HeaderFacts, Message
 from mta.core.submission import Door, Submission
+from storage import stats
 from storage.database import Connection, Database
 from storage.submissions import AcceptPolicy, accept_batch
 
@@ -100,6 +102,7 @@ def fill(data_dir: Path, domain: str, count: int) -> None:
     with closing(Database.open(data_dir)) as database:
         for _ in range(0, count, GROUP):
             database.write_now(some)
+        asyncio.run(stats.catch_up(database))  # as it is where mail came in the course of time
 
 
 def measure(case: Case, count: int, bulk_count: int) -> dict[str, float]:
