@@ -104,7 +104,7 @@ async def verify(mta: CommandLine, records: dict[str, Records]) -> tuple[int, di
     """Return exit code, JSON and text of `mta domain verify` with this DNS."""
     async with FakeDns(records) as dns:
         host, port = dns.endpoint
-        mta.configure(f'[dns]\nnameservers = ["{host}:{port}"]\ntimeout = "500ms"')
+        mta.configure(f'[dns]\nnameservers = ["{host}:{port}"]\ntimeout = "10s"')
         shown = await asyncio.to_thread(mta, "domain", "verify", "sender.test")
         result = await asyncio.to_thread(mta, "domain", "verify", "sender.test", "--json")
     assert shown.exit_code == result.exit_code
