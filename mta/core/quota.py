@@ -120,9 +120,9 @@ def _first_place(
         before = due_at
         for span, limit in limits:
             start = _first_window(ledger, span, lane, limit, span.start(due_at))
-            # The places of a window to come are spread over it, and so those of one that earlier
-            # mail has spilled into: who comes later may not overtake it.
-            if start > span.start(at) or _is_full(ledger, span, lane, limit, start - span.length):
+            # Mail that one window has no room for is spread over the next, and so is all that comes
+            # in that: it may not overtake. Where the other limit moved it there, nothing spilled.
+            if _is_full(ledger, span, lane, limit, start - span.length):
                 taken = ledger.window(span, lane, start).taken
                 due_at = max(due_at, start + span.length * (taken / limit))
     return due_at

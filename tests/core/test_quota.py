@@ -99,6 +99,13 @@ def test_a_scheduled_campaign_counts_when_it_is_due() -> None:
     assert places(ledger, quota, 1) == [NOW]
 
 
+def test_what_the_hour_moves_into_another_day_is_not_spread_over_the_day() -> None:
+    ledger, quota, midnight = MemoryLedger(), Quota(per_hour=1, per_day=10), NOON + 12 * HOUR
+    due = places(ledger, quota, 3, at=midnight - HOUR)
+    assert due == [midnight - HOUR, midnight, midnight + HOUR]
+    assert places(ledger, quota, 1, at=midnight + HOUR / 2) == [midnight + 2 * HOUR]
+
+
 def test_a_long_backlog_is_not_looked_through() -> None:
     ledger, quota = MemoryLedger(), Quota(per_hour=2, per_day=40)
     places(ledger, quota, 2000)
