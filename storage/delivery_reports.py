@@ -44,7 +44,10 @@ class Due:
 
 @frozen
 class DueRecipient:
-    """One recipient of a report to be made: what is due, and the entry it is about."""
+    """One recipient of a report to be made: what is due, and the entry it is about.
+
+    eligible_at is as in claims.QueuedEntry.
+    """
 
     due: Due
     recipient: str
@@ -115,16 +118,16 @@ WHERE d.sent_at IS NULL AND (d.at <= ? OR m.pending = 0) ORDER BY d.at LIMIT 1
 """
 
 _MESSAGE = """
-SELECT m.tenant_id, m.public_id, m.mail_from, m.ret, m.envid, m.created_at, m.send_at, m.size,
-    m.header_size, m.body_hash, m.is_8bit, b.data, b.file, t.dsn, m.is_test
+SELECT m.tenant_id, m.public_id, m.mail_from, m.ret, m.envid, m.created_at, m.size, m.header_size,
+    m.body_hash, m.is_8bit, b.data, b.file, t.dsn, m.is_test
 FROM messages m JOIN tenants t ON t.id = m.tenant_id LEFT JOIN bodies b ON b.message_id = m.id
 WHERE m.id = ?
 """
 
 _RECIPIENTS = """
 SELECT d.entry_id, d.message_id, d.action, d.at, d.code, d.enhanced, d.reply, d.host, q.recipient,
-    q.notify, q.orcpt
-FROM delivery_reports d JOIN entries q ON q.id = d.entry_id
+    q.notify, q.orcpt, COALESCE(q.eligible_at, m.send_at, m.created_at)
+FROM delivery_reports d JOIN entries q ON q.id = d.entry_id JOIN messages m ON m.id = d.message_id
 WHERE d.message_id = ? AND d.sent_at IS NULL ORDER BY d.entry_id LIMIT ?
 """
 
@@ -144,20 +147,18 @@ def ripe(connection: Connection, *, waited_since: datetime) -> DueReport | None:
 
 
 def _report(message: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> DueReport:
-    (tenant_id, email_id, mail_from, ret, envid, created_at, send_at) = message[:7]
-    (size, header_size, body_hash, is_8bit, data, file, wanted, is_test) = message[7:]
+    (tenant_id, email_id, mail_from, ret, envid, created_at) = message[:6]
+    (size, header_size, body_hash, is_8bit, data, file, wanted, is_test) = message[6:]
     body = None
     if data is not None or file is not None:
         body = Message(data, file, size, header_size, body_hash, bool(is_8bit))
-    queued_at = ids.moment(created_at)
-    eligible_at = queued_at if send_at is None else ids.moment(send_at)
     return DueReport(
         tenant_id=tenant_id,
         email_id=email_id,
         mail_from=mail_from,
         ret=ret,
         envid=envid,
-        queued_at=queued_at,
+        queued_at=ids.moment(created_at),
         message=body,
         recipients=tuple(
             DueRecipient(
@@ -165,7 +166,7 @@ def _report(message: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> DueReport:
                 recipient,
                 notify,
                 orcpt,
-                eligible_at,
+                ids.moment(eligible_at),
             )
             for (
                 entry_id,
@@ -179,6 +180,7 @@ def _report(message: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> DueReport:
                 recipient,
                 notify,
                 orcpt,
+                eligible_at,
             ) in rows
         ),
         is_wanted=None if wanted is None else bool(wanted),

@@ -9,12 +9,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mta.core import ids
 from mta.core.address import parse_address
 from mta.core.envelope import Envelope, Recipient
 from mta.core.submission import Door
@@ -149,6 +151,17 @@ async def test_a_delay_is_told_once(office: Office) -> None:
     settlement = replace(builders.settlement(entry[0], "deferred"), tell="delayed")
     office.database.write_now(lambda db: queue.settle(db, [settlement]))
     assert await office.send() == []
+
+
+@pytest.mark.parametrize("begun_anew", [None, NOW - timedelta(hours=2)])
+async def test_a_delay_tells_when_we_give_up(office: Office, begun_anew: datetime | None) -> None:
+    office.settle("deferred", ANT, tell="delayed")
+    at = None if begun_anew is None else ids.milliseconds(begun_anew)
+    office.database.write_now(lambda db: db.execute("UPDATE entries SET eligible_at = ?", (at,)))
+    office.now = NOW + timedelta(minutes=1)
+    [report] = await office.send()
+    told = parsedate_to_datetime(fields(report)[1]["Will-Retry-Until"])
+    assert told == (begun_anew or builders.NOW) + RULES.lifetime
 
 
 async def test_all_recipients_are_in_one_report(office: Office) -> None:
