@@ -130,9 +130,15 @@ def _wish(entry: _Failed, *, at: datetime, now: datetime) -> dict[str, JsonValue
 _SCHEDULED = (
     "SELECT id FROM entries WHERE message_id = ? AND state = 0 AND why = 'scheduled' ORDER BY id"
 )
+_KEEP_OTHERS = """
+UPDATE entries SET eligible_at = COALESCE(m.send_at, m.created_at) FROM messages m
+WHERE m.id = ?1 AND entries.message_id = ?1 AND eligible_at IS NULL AND state < 10
+    AND NOT (state = 0 AND why = 'scheduled')
+"""
 _RESCHEDULE = """
-UPDATE entries SET due_at = ?, eligible_at = CASE WHEN eligible_at IS NOT NULL THEN ? END, why = ?
-WHERE message_id = ? AND state = 0 AND why = 'scheduled' RETURNING id, domain
+UPDATE entries SET due_at = ?1, why = ?2,
+    eligible_at = CASE WHEN eligible_at IS NOT NULL OR ?2 = 'new' THEN ?1 END
+WHERE message_id = ?3 AND state = 0 AND why = 'scheduled' RETURNING id, domain
 """
 
 
@@ -147,6 +153,8 @@ def reschedule(
 ) -> bool:
     """Give a message that waits for its time another one; False, and nothing changed, if none does.
 
+    Recipients that wait for something else by now keep the time that they had.
+
     Args:
         connection: of a write.
         tenant_id: whose message it is.
@@ -156,12 +164,13 @@ def reschedule(
         quota: of tenants that have none of their own.
     """
     scheduled = connection.execute(_SCHEDULED, (message_row,)).fetchall()
+    if not scheduled:
+        return False
+    connection.execute(_KEEP_OTHERS, (message_row,))
     quotas.give_back(connection, [(entry, tenant_id) for (entry,) in scheduled])
     is_later = at > now
     due, why = ids.milliseconds(max(at, now)), Why.SCHEDULED if is_later else Why.NEW
-    moved = connection.execute(_RESCHEDULE, (due, due, why.value, message_row)).fetchall()
-    if not moved:
-        return False
+    moved = connection.execute(_RESCHEDULE, (due, why.value, message_row)).fetchall()
     connection.execute(
         "UPDATE messages SET send_at = ?, status = ? WHERE id = ?",
         (due if is_later else None, "scheduled" if is_later else "queued", message_row),

@@ -112,11 +112,27 @@ def test_another_time(connection: Connection) -> None:
     assert {one.data["send_at"] for one in written} == {at.isoformat(timespec="milliseconds")}
 
 
+def test_who_does_not_move_keeps_its_lifetime(connection: Connection) -> None:
+    accept(connection, "a@example.net", "b@example.org", send_at=NOW + HOUR)
+    operators.retry_now(connection, Selection(domain="example.org"), now=NOW)
+    settle_all(connection, claim(connection, "example.org"), "deferred")
+    assert retries.reschedule(connection, 1, 1, at=NOW + 48 * HOUR, now=NOW)
+    [tried] = claim(connection, "example.org", at=LATER)
+    assert tried.eligible_at == NOW + HOUR
+
+
 def test_at_once_after_all(connection: Connection) -> None:
     accept(connection, send_at=NOW + HOUR)
     assert retries.reschedule(connection, 1, 1, at=NOW - HOUR, now=NOW)
     assert (view(connection).status, view(connection).send_at) == ("queued", None)
     assert len(claim(connection)) == 1
+
+
+def test_what_goes_at_once_after_all_has_its_whole_lifetime(connection: Connection) -> None:
+    accept(connection, send_at=NOW + 300 * HOUR)
+    assert retries.reschedule(connection, 1, 1, at=NOW, now=NOW + 200 * HOUR)
+    [entry] = claim(connection, at=NOW + 200 * HOUR)
+    assert entry.eligible_at == NOW + 200 * HOUR
 
 
 def test_what_does_not_wait_for_its_time_cannot_be_moved(connection: Connection) -> None:
