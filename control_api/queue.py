@@ -267,7 +267,7 @@ def _optional(at: datetime | None) -> str | None:
 
 _OPERATIONS: Mapping[str, tuple[Operation, str]] = {
     "hold": (Operation.HOLD, "Keep entries from being tried until they are released"),
-    "release": (Operation.RELEASE, "Let held entries go, due now"),
+    "release": (Operation.RELEASE, "Let held entries go, due now or at their time"),
     "retry": (Operation.RETRY, "Try waiting entries now instead of later"),
     "flush": (Operation.RETRY, "The same by the name that other servers have for it"),
     "cancel": (Operation.CANCEL, "Take entries out of the queue for good"),

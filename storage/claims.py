@@ -17,7 +17,7 @@ from mta.core.frozen import frozen
 from mta.core.message import Message
 from mta.core.tracking import Places
 from mta.core.unsubscribe import UnsubscribeOffer
-from storage import domains, quarantine, suspensions, tallies, tracking, unsubscribes
+from storage import domains, quarantine, quotas, suspensions, tallies, tracking, unsubscribes
 from storage.database import Connection, OperationalError
 from storage.due import next_due
 from storage.entries import EntryState
@@ -359,7 +359,9 @@ def free_claims(connection: Connection, now: datetime, *, owner: str | None = No
 
 def _unclaim(connection: Connection, sql: str, parameters: tuple[object, ...]) -> int:
     rows = connection.execute(sql, parameters).fetchall()
-    tallies.record_canceled(connection, [row[:4] for row in rows if row[4] == EntryState.CANCELED])
+    canceled = [row[:4] for row in rows if row[4] == EntryState.CANCELED]
+    tallies.record_canceled(connection, canceled)
+    quotas.give_back(connection, [(entry, tenant_id) for entry, _, tenant_id, _ in canceled])
     called_back = [(row[0], row[3]) for row in rows if row[5] == EntryState.SUPPRESSED]
     if called_back:
         now = ids.moment(max(wished_at for _, wished_at in called_back))

@@ -61,10 +61,13 @@ def hold(
 def release(
     connection: Connection, selection: Selection, *, now: datetime, tenant_id: int | None = None
 ) -> int:
-    """Make held entries wait again, due now; return how many."""
+    """Make held entries wait again, due now; return how many.
+
+    One whose time (send_at, or what its tenant's quota gave it) has yet to come waits for that.
+    """
     where = conditions(connection, selection, tenant_id)
     at = (ids.milliseconds(now),)
-    released = _update(connection, f"{_DUE_NOW} WHERE state = 2", at, where)
+    released = _update(connection, _RELEASE, at, where)
     _record_due_changed(connection, released)
     spared = _update(connection, "SET wish = NULL WHERE state = 1 AND wish = 2", (), where)
     return len(released) + len(spared)
@@ -105,6 +108,18 @@ def cancel(
 _WISH = "SET wish = ?, wished_at = ? WHERE state = 1 AND wish IS DISTINCT FROM 13"
 _MAY_HURRY = "state = 0 AND due_at > ? AND why <> 'quota'"
 _DUE_NOW = "SET state = 0, due_at = ?, why = 'released'"
+_PROMISED = """COALESCE(
+    eligible_at, (SELECT send_at FROM messages m WHERE m.id = entries.message_id), 0
+)"""
+_IS_EARLY = f"attempts = 0 AND {_PROMISED} > ?1 AND typeof({_PROMISED}) = 'integer'"
+_RELEASE = f"""
+SET state = 0, due_at = CASE WHEN {_IS_EARLY} THEN {_PROMISED} ELSE ?1 END,
+    why = CASE WHEN NOT ({_IS_EARLY}) THEN 'released'
+        WHEN eligible_at IS NULL THEN 'scheduled' ELSE 'quota' END
+WHERE state = 2
+"""
+"""A quota sets eligible_at. So does a retry that its sender asked for later, which cannot be told
+from that any more and gets the name that lets no tenant hurry it."""
 
 Condition = tuple[str, tuple[object, ...]]
 _Row = tuple[int, int, int, str]

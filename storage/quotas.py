@@ -2,8 +2,8 @@
 
 Counted is every recipient that is to be tried, at acceptance, in the hour and day that it is due:
 those that a suppression stops do not count, nor does mail of test keys. Further attempts are not
-counted again, but a failed recipient that its sender has tried anew is. What is canceled, or given
-another time, before its first attempt gives its place back.
+counted again, but a failed recipient that its sender has tried anew is. What is canceled,
+suppressed or given another time before its first attempt gives its place back.
 
 The decision is core/quota.py. Called inside the transaction that accepts or cancels.
 """
@@ -131,12 +131,17 @@ WHERE e.id IN ({}) AND e.attempts = 0 AND NOT m.is_test
 """
 
 
-def give_back(connection: Connection, canceled: Iterable[tuple[int, int]]) -> None:
-    """Free the places of canceled entries, (row id, tenant id) each, that were never tried."""
-    entries: dict[int, list[int]] = {}
-    for entry_row, tenant_id in canceled:
-        entries.setdefault(tenant_id, []).append(entry_row)
-    for tenant_id, rows in entries.items():
+def give_back(connection: Connection, entries: Iterable[tuple[int, int]]) -> None:
+    """Free the places of those entries, (row id, tenant id) each, that have not been tried.
+
+    Called when they are final without an attempt, and before they get another time. Transactional
+    mail that found its hour or day full of bulk took the place that bulk lacks in a later one; what
+    it gives back is one in its own.
+    """
+    by_tenant: dict[int, list[int]] = {}
+    for entry_row, tenant_id in entries:
+        by_tenant.setdefault(tenant_id, []).append(entry_row)
+    for tenant_id, rows in by_tenant.items():
         if connection.execute(
             "SELECT 1 FROM quota_windows WHERE tenant_id = ? LIMIT 1", (tenant_id,)
         ).fetchone():

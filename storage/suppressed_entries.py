@@ -14,7 +14,7 @@ from datetime import datetime
 from mta.core import ids
 from mta.core.address import AddressError, parse_address
 from mta.core.event import EventKind
-from storage import directives, events, suppressions, tallies
+from storage import directives, events, quotas, suppressions, tallies
 from storage.database import Connection
 from storage.entries import EntryState
 from storage.sql import given
@@ -91,6 +91,7 @@ def suppress_waiting(
         [(message_row, entry, tenant_id, kind, at_ms, data) for entry, message_row in rows],
     )
     tallies.apply(connection, counted)
+    quotas.give_back(connection, [(entry, tenant_id) for entry, _ in rows])
     for (entry,) in connection.execute(_CALL_BACK, (at_ms, tenant_id, address, scope)).fetchall():
         directives.record(connection, directives.SUPPRESSED, str(entry))
     return len(rows)

@@ -134,7 +134,7 @@ class Wish:
 WISHES = (
     Wish("retry", Operation.RETRY, "due now", "Try waiting entries now instead of later."),
     Wish("hold", Operation.HOLD, "held", "Keep entries from being tried until they are released."),
-    Wish("release", Operation.RELEASE, "released", "Let held entries go, and try them now."),
+    Wish("release", Operation.RELEASE, "released", "Let held entries go, when they are due."),
     Wish("cancel", Operation.CANCEL, "canceled", "Take entries out of the queue, for good."),
 )
 

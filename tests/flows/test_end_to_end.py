@@ -128,15 +128,21 @@ async def test_cancel_and_hold_reach_a_running_engine(tmp_path: Path) -> None:
         running(tmp_path, configuration(routing=pinned(receiver))) as engine,
         engine.journal() as until,
     ):
-        later = {"from": "a@sender.test", "subject": "s", "text": "t", "send_at": "in 1 hours"}
+        mail = {"from": "a@sender.test", "subject": "s", "text": "t"}
+        later = mail | {"send_at": "in 1 hours"}
         canceled = (await engine.call("POST", "/v1/emails", later | {"to": "x@dest.test"})).body
-        held = (await engine.call("POST", "/v1/emails", later | {"to": "y@dest.test"})).body
         assert canceled["status"] == "scheduled"
         answer = await engine.call("POST", f"/v1/emails/{canceled['id']}/cancel")
         assert answer.status == 200
         await until(kind="canceled", email_id=canceled["id"])
-        assert (await engine.mta("queue", "hold", held["id"]))[0] == 0
-        assert (await engine.mta("queue", "release", held["id"]))[0] == 0
+        await engine.mta("queue", "suspend", "dest.test", "--for", "1h")
+        held = (await engine.call("POST", "/v1/emails", mail | {"to": "y@dest.test"})).body
+        early = (await engine.call("POST", "/v1/emails", later | {"to": "z@dest.test"})).body
+        assert (await engine.mta("queue", "hold", held["id"], early["id"]))[0] == 0
+        assert (await engine.mta("queue", "resume", "dest.test"))[0] == 0
+        assert (await engine.mta("queue", "release", held["id"], early["id"]))[0] == 0
         await until(kind="delivered", email_id=held["id"])
-        (received,) = await receiver.wait_for(1)
-    assert received.recipients == ["y@dest.test"]
+        assert (await engine.mta("queue", "retry", early["id"]))[0] == 0
+        await until(kind="delivered", email_id=early["id"])
+        received = await receiver.wait_for(2)
+    assert [one.recipients for one in received] == [["y@dest.test"], ["z@dest.test"]]

@@ -38,6 +38,29 @@ def test_held_entries_stay_until_released(connection: Connection) -> None:
     assert due_domains(connection) == ["example.net"]
 
 
+def test_what_was_held_before_its_time_waits_for_it_again(connection: Connection) -> None:
+    accept(connection, "new@example.net")
+    accept(connection, "later@example.net", send_at=LATER)
+    queue.hold(connection, EVERYTHING, now=NOW)
+    assert queue.release(connection, EVERYTHING, now=NOW) == 2
+    assert states(connection) == {
+        "new": ("waiting", "released"),
+        "later": ("waiting", "scheduled"),
+    }
+    assert [entry.recipient for entry in claim(connection)] == ["new@example.net"]
+    [later] = claim(connection, at=LATER)
+    assert later.eligible_at == LATER
+
+
+def test_what_was_tried_before_its_time_is_released_at_once(connection: Connection) -> None:
+    accept(connection, send_at=LATER + timedelta(days=1))
+    queue.retry_now(connection, EVERYTHING, now=NOW)
+    builders.settle_all(connection, claim(connection), "deferred")
+    queue.hold(connection, EVERYTHING, now=NOW)
+    queue.release(connection, EVERYTHING, now=NOW)
+    assert len(claim(connection)) == 1
+
+
 def test_retry_now_takes_what_waits_for_later(connection: Connection) -> None:
     accept(connection, "later@example.net", send_at=LATER)
     accept(connection, "due@example.org")

@@ -5,14 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
+
 from mta.core.access import Reason
 from mta.core.disposition import Why
 from mta.core.envelope import Priority
 from mta.core.quota import UNLIMITED, Quota, Span
-from storage import events, queue, quotas, retries, submissions, suppressions
+from storage import (
+    events,
+    queue,
+    quotas,
+    retries,
+    submissions,
+    suppressed_entries,
+    suppressions,
+)
 from storage.database import Connection
 from storage.queue import Selection
 from storage.submissions import AcceptedEmail, AcceptPolicy, DomainNotAllowed
+from storage.suppressions import NewSuppression
 from tests.storage.builders import ANY_SENDER, NOW, claim, settle_all, submission
 
 HOUR = timedelta(hours=1)
@@ -116,6 +127,41 @@ def test_a_tenant_cannot_hurry_its_own_quota(connection: Connection) -> None:
     assert queue.retry_now(connection, everything, now=NOW) == 1  # an operator can
 
 
+def test_holding_and_releasing_does_not_hurry_it_either(connection: Connection) -> None:
+    for _ in range(6):
+        accept(connection)
+    before = waiting(connection)
+    everything = Selection(is_all=True)
+    assert queue.hold(connection, everything, now=NOW) == 6
+    assert queue.release(connection, everything, now=NOW) == 6
+    assert waiting(connection) == [(NOW, "released")] * 4 + before[4:]
+    queue.hold(connection, everything, now=NOW)
+    queue.release(connection, everything, now=NOW + 2 * HOUR)
+    assert waiting(connection) == [(NOW + 2 * HOUR, "released")] * 6
+
+
+def test_what_was_claimed_and_canceled_untried_gives_its_place_back(connection: Connection) -> None:
+    accept(connection)
+    [entry] = claim(connection)
+    queue.cancel(connection, Selection(is_all=True), now=NOW)
+    queue.give_back(connection, [entry.id], due_at=NOW, why=Why.SITE_BUSY)
+    assert quotas.usage(connection, 1, FOUR.quota, NOW)[0].used == 0
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_what_is_suppressed_untried_gives_its_place_back(
+    connection: Connection, is_claimed: bool
+) -> None:
+    accept(connection)
+    entries = claim(connection) if is_claimed else []
+    suppressed_entries.add_and_settle(
+        connection, 1, [NewSuppression("ant@example.net", "ant@example.net", "manual")], now=NOW
+    )
+    queue.give_back(connection, [entry.id for entry in entries], due_at=NOW, why=Why.SITE_BUSY)
+    assert waiting(connection) == []
+    assert quotas.usage(connection, 1, FOUR.quota, NOW)[0].used == 0
+
+
 def test_old_windows_are_forgotten(connection: Connection) -> None:
     accept(connection)
     later = NOW + timedelta(days=3)
@@ -172,6 +218,18 @@ def test_another_send_at_is_another_place(connection: Connection) -> None:
     assert retries.reschedule(connection, 1, row, at=NOW, now=NOW, quota=FOUR.quota)
     assert quotas.usage(connection, 1, FOUR.quota, later)[0].used == 3
     assert (NOW + HOUR, "quota") in waiting(connection)  # now is full
+
+
+def test_who_does_not_move_keeps_the_place_it_had(connection: Connection) -> None:
+    accepted = accept(connection, "a@example.net", "b@example.org", send_at=NOW + 5 * HOUR)
+    held = Selection(domain="example.org")
+    queue.hold(connection, held, now=NOW)
+    assert retries.reschedule(
+        connection, 1, accepted.message_id, at=NOW + 9 * HOUR, now=NOW, quota=FOUR.quota
+    )
+    queue.cancel(connection, held, now=NOW)
+    used = [quotas.usage(connection, 1, FOUR.quota, NOW + hours * HOUR)[0].used for hours in (5, 9)]
+    assert used == [0, 1]
 
 
 def test_trying_anew_counts_again(connection: Connection) -> None:
