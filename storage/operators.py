@@ -15,6 +15,7 @@ from mta.core.frozen import frozen
 from storage import directives, quotas, tallies
 from storage.database import Connection
 from storage.entries import EntryState
+from storage.quarantine import END
 from storage.sql import chunks, marks
 
 
@@ -111,7 +112,7 @@ _DUE_NOW = "SET state = 0, due_at = ?, why = 'released'"
 _PROMISED = """COALESCE(
     eligible_at, (SELECT send_at FROM messages m WHERE m.id = entries.message_id), 0
 )"""
-_IS_EARLY = f"attempts = 0 AND {_PROMISED} > ?1 AND typeof({_PROMISED}) = 'integer'"
+_IS_EARLY = f"attempts = 0 AND {_PROMISED} > ?1 AND {_PROMISED} < {END}"
 _RELEASE = f"""
 SET state = 0, due_at = CASE WHEN {_IS_EARLY} THEN {_PROMISED} ELSE ?1 END,
     why = CASE WHEN NOT ({_IS_EARLY}) THEN 'released'

@@ -19,17 +19,18 @@ from storage import events, tallies
 from storage.database import Connection, OperationalError
 from storage.tallies import Tally
 
-_END = 253_402_300_800_000  # the year 10000; text, too, is greater than any number
+END = 253_402_300_800_000
+"""The year 10000 (ms), which no time in an undamaged row reaches; text, too, is greater than it."""
 
 _PUT_ASIDE = f"""
 UPDATE entries SET state = 2, why = ?, reply = ?, owner = NULL, wish = NULL,
-    due_at = CASE WHEN due_at BETWEEN 0 AND {_END} THEN due_at ELSE ? END,
+    due_at = CASE WHEN due_at BETWEEN 0 AND {END} THEN due_at ELSE ? END,
     priority = CASE WHEN priority IN (0, 1) THEN priority ELSE 0 END
 WHERE id = ? AND state < 10 RETURNING message_id, tenant_id
 """
 _MISPLACED = f"""
 SELECT id FROM entries
-WHERE state = 0 AND (due_at NOT BETWEEN 0 AND {_END} OR priority NOT IN (0, 1))
+WHERE state = 0 AND (due_at NOT BETWEEN 0 AND {END} OR priority NOT IN (0, 1))
 """
 
 

@@ -45,6 +45,17 @@ def test_a21_a_damaged_row_is_held_and_the_others_are_claimed(
     assert (kind, data) == (EventKind.DEFERRED.value, "damaged")
 
 
+@pytest.mark.parametrize("eligible_at", ["x", 2**62])
+def test_a21_what_is_not_mended_is_held_again(connection: Connection, eligible_at: object) -> None:
+    accept(connection)
+    connection.execute("UPDATE entries SET eligible_at = ?", (eligible_at,))
+    for _ in range(2):
+        assert claim(connection) == []
+        row = connection.execute("SELECT state, why FROM entries").fetchone()
+        assert row == (EntryState.HELD, "damaged")
+        assert queue.release(connection, Selection(is_all=True), now=NOW) == 1
+
+
 @pytest.mark.parametrize("damage", ["due_at = 'x'", f"due_at = {2**62}", "priority = 8"])
 def test_a21_what_nobody_would_find_due_is_held_at_the_start(
     connection: Connection, damage: str
