@@ -15,6 +15,7 @@ from mta.core import ids
 from mta.core.frozen import frozen
 from mta.core.message import Message
 from storage.database import Connection
+from storage.quarantine import END
 
 MAX_RECIPIENTS = 1000
 """Recipients that one report tells of; the others get another."""
@@ -107,7 +108,7 @@ def note(connection: Connection, due: Iterable[Due]) -> None:
 def next_at(connection: Connection) -> datetime | None:
     """Return when the oldest thing that is still to be told happened; None: there is nothing."""
     [(at,)] = connection.execute(
-        "SELECT MIN(at) FROM delivery_reports WHERE sent_at IS NULL"
+        "SELECT MIN(at) FROM delivery_reports WHERE sent_at IS NULL AND at >= 0 AND at < ?", (END,)
     ).fetchall()
     return None if at is None else ids.moment(at)
 
@@ -158,15 +159,15 @@ def _report(message: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> DueReport:
         mail_from=mail_from,
         ret=ret,
         envid=envid,
-        queued_at=ids.moment(created_at),
+        queued_at=_moment(created_at),
         message=body,
         recipients=tuple(
             DueRecipient(
-                Due(entry_id, message_id, action, ids.moment(at), code, enhanced, reply, host),
+                Due(entry_id, message_id, action, _moment(at), code, enhanced, reply, host),
                 recipient,
                 notify,
                 orcpt,
-                ids.moment(eligible_at),
+                _moment(eligible_at),
             )
             for (
                 entry_id,
@@ -186,6 +187,11 @@ def _report(message: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> DueReport:
         is_wanted=None if wanted is None else bool(wanted),
         is_test=bool(is_test),
     )
+
+
+def _moment(ms: object) -> datetime:
+    """Return a time; of a damaged row the epoch, because the sender has to be told all the same."""
+    return ids.moment(ms if isinstance(ms, int) and 0 <= ms < END else 0)
 
 
 def drop_orphans(connection: Connection) -> None:

@@ -229,6 +229,27 @@ async def test_a_damaged_return_path_is_given_up(office: Office) -> None:
     assert office.database.read_now(delivery_reports.next_at) is None
 
 
+@pytest.mark.parametrize("time", ["'x'", str(2**62), str(-(2**62))])
+@pytest.mark.parametrize(
+    "column", ["messages SET created_at", "entries SET eligible_at", "delivery_reports SET at"]
+)
+async def test_a_failure_is_told_whatever_became_of_its_times(
+    office: Office, column: str, time: str
+) -> None:
+    office.settle("bounced", ANT, tell="failed")
+    office.database.write_now(lambda db: db.execute(f"UPDATE {column} = {time}"))
+    assert len(await office.send()) == 1
+    assert office.database.read_now(delivery_reports.next_at) is None
+
+
+async def test_a_damaged_time_is_not_waited_for(office: Office) -> None:
+    bee = Recipient(parse_address("bee@example.org"))
+    office.settle("bounced", ANT, bee, tell="failed")  # the second one still waits
+    assert office.database.read_now(delivery_reports.next_at) is not None
+    office.database.write_now(lambda db: db.execute("UPDATE delivery_reports SET at = 'x'"))
+    assert office.database.read_now(delivery_reports.next_at) is None
+
+
 async def test_the_task_sends_when_it_is_kicked(office: Office) -> None:
     sent = asyncio.Event()
     office.reports._on_accepted = sent.set
