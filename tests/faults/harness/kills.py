@@ -101,6 +101,8 @@ async def run(
             moments = await _kill(target, receiver, plan, draws)
             await load.stop()
             drained = await drain(ledger)
+            if isinstance(target, Mailwright):
+                await settle(target)
             await target.stop()
         finally:
             await target.abandon()
@@ -144,6 +146,13 @@ async def _kill(
             moments.claimed.append(await target.kill())
             await target.start()
     return moments
+
+
+async def settle(target: Mailwright, within: float = DRAIN) -> None:
+    """Wait until nothing is queued: what arrived right before a kill waits to be repeated."""
+    until = time.monotonic() + within
+    while time.monotonic() < until and any(not state.is_final for state in target.states()):
+        await asyncio.sleep(0.1)
 
 
 async def drain(ledger: Ledger, within: float = DRAIN) -> float:
