@@ -115,8 +115,8 @@ _PROMISED = """COALESCE(
 _IS_EARLY = f"attempts = 0 AND {_PROMISED} > ?1 AND {_PROMISED} < {END}"
 _RELEASE = f"""
 SET state = 0, due_at = CASE WHEN {_IS_EARLY} THEN {_PROMISED} ELSE ?1 END,
-    why = CASE WHEN NOT ({_IS_EARLY}) THEN 'released'
-        WHEN eligible_at IS NULL THEN 'scheduled' ELSE 'quota' END
+    why = CASE WHEN {_IS_EARLY} THEN IIF(eligible_at IS NULL, 'scheduled', 'quota')
+        ELSE 'released' END
 WHERE state = 2
 """
 """A quota sets eligible_at. So does a retry that its sender asked for later, which cannot be told
