@@ -20,7 +20,7 @@ from mta.core.unsubscribe import UnsubscribeOffer
 from storage import domains, quarantine, quotas, suspensions, tallies, tracking, unsubscribes
 from storage.database import Connection, OperationalError
 from storage.due import next_due
-from storage.entries import EntryState
+from storage.entries import ELIGIBLE_AT, EntryState
 from storage.sql import chunks, given, marks
 from storage.suppressed_entries import suppress_returned
 
@@ -134,15 +134,15 @@ WHERE state = 0 AND domain = ? AND priority = ? AND due_at <= ?
 ORDER BY due_at, id LIMIT ?
 """
 
-_OLD = """
+_OLD = f"""
 SELECT e.id, e.message_id, e.recipient, e.domain, e.notify, e.orcpt, e.priority, e.attempts,
     e.eligible_at
 FROM (
     SELECT * FROM entries WHERE state = 0 AND domain = ? AND priority = ? AND due_at <= ?
     ORDER BY due_at, id LIMIT ?
 ) AS e JOIN messages m ON m.id = e.message_id
-WHERE COALESCE(e.eligible_at, m.send_at, m.created_at) <= ? LIMIT ?
-"""
+WHERE {ELIGIBLE_AT} <= ? LIMIT ?
+"""  # noqa: S608 - a constant
 
 SEARCHED = 1000
 """Entries that are looked at for old ones."""

@@ -15,6 +15,7 @@ from mta.core import ids
 from mta.core.frozen import frozen
 from mta.core.message import Message
 from storage.database import Connection
+from storage.entries import ELIGIBLE_AT
 from storage.quarantine import END
 
 MAX_RECIPIENTS = 1000
@@ -125,12 +126,12 @@ FROM messages m JOIN tenants t ON t.id = m.tenant_id LEFT JOIN bodies b ON b.mes
 WHERE m.id = ?
 """
 
-_RECIPIENTS = """
-SELECT d.entry_id, d.message_id, d.action, d.at, d.code, d.enhanced, d.reply, d.host, q.recipient,
-    q.notify, q.orcpt, COALESCE(q.eligible_at, m.send_at, m.created_at)
-FROM delivery_reports d JOIN entries q ON q.id = d.entry_id JOIN messages m ON m.id = d.message_id
+_RECIPIENTS = f"""
+SELECT d.entry_id, d.message_id, d.action, d.at, d.code, d.enhanced, d.reply, d.host, e.recipient,
+    e.notify, e.orcpt, {ELIGIBLE_AT}
+FROM delivery_reports d JOIN entries e ON e.id = d.entry_id JOIN messages m ON m.id = d.message_id
 WHERE d.message_id = ? AND d.sent_at IS NULL ORDER BY d.entry_id LIMIT ?
-"""
+"""  # noqa: S608 - a constant
 
 
 def ripe(connection: Connection, *, waited_since: datetime) -> DueReport | None:

@@ -40,6 +40,9 @@ class EntryState(enum.IntEnum):
 OPEN_STATES = (EntryState.WAITING, EntryState.CLAIMED, EntryState.HELD)
 """What is still in the queue."""
 
+ELIGIBLE_AT = "COALESCE(e.eligible_at, m.send_at, m.created_at)"
+"""SQL: when entry e of message m could first be tried (ms), which its lifetime counts from."""
+
 _WORST_FIRST = (
     EntryState.BOUNCED,
     EntryState.EXPIRED,

@@ -20,6 +20,7 @@ from mta.core.envelope import Priority
 from mta.core.frozen import frozen
 from mta.core.quota import Lane, Quota, Span, Window, place
 from storage.database import Connection
+from storage.entries import ELIGIBLE_AT
 from storage.sql import chunks, marks
 
 KEPT = timedelta(days=2)
@@ -124,11 +125,11 @@ def place_again(
 
 
 _DELAY = "UPDATE entries SET due_at = ?, eligible_at = ?, why = 'quota' WHERE id = ?"
-_PLACES = """
-SELECT e.priority, COALESCE(e.eligible_at, m.send_at, m.created_at)
+_PLACES = f"""
+SELECT e.priority, {ELIGIBLE_AT}
 FROM entries e JOIN messages m ON m.id = e.message_id
-WHERE e.id IN ({}) AND e.attempts = 0 AND NOT m.is_test
-"""
+WHERE e.id IN ({{}}) AND e.attempts = 0 AND NOT m.is_test
+"""  # noqa: S608 - a constant
 
 
 def give_back(connection: Connection, entries: Iterable[tuple[int, int]]) -> None:
