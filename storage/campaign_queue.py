@@ -19,10 +19,11 @@ from storage.operators import Selection
 STEP = 1_000
 """Emails in one transaction: some 20 ms, which mail has to wait."""
 _STATUSES = ("queued", "deferred", "scheduled", "partial")
-START = (0, 0, 0)
 
-Place = tuple[int, int, int]
-"""Where a walk over what waits has got: number of the status, acceptance (ms), message row."""
+Place = tuple[int, int, int, int]
+"""Where a walk over what waits has got: when the campaign had changed last (ms), number of the
+status, acceptance (ms), message row."""
+START: Place = (0, 0, 0, 0)
 
 
 def depth(connection: Connection, campaign_row: int, *, since: datetime, limit: int) -> int:
@@ -76,9 +77,18 @@ _OPERATIONS: Mapping[Todo, Callable[..., int]] = {
 
 
 def work_off(
-    connection: Connection, campaign_row: int, todo: Todo, place: Place, *, now: datetime
+    connection: Connection,
+    campaign_row: int,
+    todo: Todo,
+    place: Place,
+    *,
+    now: datetime,
+    limit: int = STEP,
 ) -> Place | None:
     """Do a step of what is to be done; what the engine is about to deliver comes back to it.
+
+    A walk begins anew when the campaign has changed meanwhile: it may have been resumed and paused
+    again, and what the walk had held be released.
 
     Args:
         connection: of a write.
@@ -86,40 +96,43 @@ def work_off(
         todo: what is to be done with them; nothing happens when that is something else by now.
         place: START, or what the last step returned.
         now: aware, UTC.
+        limit: at most so many emails.
 
     Returns:
         Where to go on; None: it is done.
     """
-    row = connection.execute("SELECT todo FROM campaigns WHERE id = ?", (campaign_row,)).fetchone()
-    if row != (todo.value,):
+    row = connection.execute(
+        "SELECT todo, updated_at FROM campaigns WHERE id = ?", (campaign_row,)
+    ).fetchone()
+    if row is None or row[0] != todo.value:
         return None
-    found = _step(connection, campaign_row, place, _OPERATIONS[todo], now)
+    changed_at = row[1]
+    if place[0] != changed_at:
+        place = (changed_at, *START[1:])
+    rows = _next(connection, campaign_row, place, limit)
+    if rows:
+        _OPERATIONS[todo](connection, Selection(ids=tuple(row[1] for row in rows)), now=now)
     if todo is not Todo.RELEASE:
         directives.record(connection, directives.CAMPAIGN_HELD, str(campaign_row))
-    if found is None:
-        connection.execute("UPDATE campaigns SET todo = '' WHERE id = ?", (campaign_row,))
-    return found
+    if len(rows) == limit:
+        return changed_at, place[1], rows[-1][2], rows[-1][0]
+    if place[1] + 1 < len(_STATUSES):
+        return changed_at, place[1] + 1, 0, 0
+    connection.execute("UPDATE campaigns SET todo = '' WHERE id = ?", (campaign_row,))
+    return None
 
 
-def _step(
-    connection: Connection,
-    campaign_row: int,
-    place: Place,
-    operation: Callable[..., int],
-    now: datetime,
-) -> Place | None:
-    status, at_ms, after = place
-    rows = connection.execute(
+def _next(
+    connection: Connection, campaign_row: int, place: Place, limit: int
+) -> list[tuple[int, str, int]]:
+    """Return row, "em_..." id and acceptance (ms) of emails behind a place."""
+    _, status, at_ms, after = place
+    return connection.execute(
         "SELECT id, public_id, created_at FROM messages INDEXED BY messages_open_by_campaign"
         " WHERE campaign = ? AND status = ? AND pending > 0 AND (created_at, id) > (?, ?)"
         " ORDER BY created_at, id LIMIT ?",
-        (campaign_row, _STATUSES[status], at_ms, after, STEP),
+        (campaign_row, _STATUSES[status], at_ms, after, limit),
     ).fetchall()
-    if rows:
-        operation(connection, Selection(ids=tuple(row[1] for row in rows)), now=now)
-    if len(rows) == STEP:
-        return status, rows[-1][2], rows[-1][0]
-    return (status + 1, 0, 0) if status + 1 < len(_STATUSES) else None
 
 
 _MAIL_TO = """
