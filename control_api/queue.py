@@ -17,7 +17,6 @@ from control_api import filters
 from control_api.errors import Problem
 from control_api.fields import Fields, read_json
 from control_api.idempotency import Once, Written, once
-from control_api.queue_changes import QueueChanger
 from control_api.routes import Call, Handler, Route, json_response, timestamp
 from mta.core.access import ADMIN, grants
 from mta.core.address import AddressError, to_ascii_domain
@@ -103,11 +102,12 @@ def _handler(operation: Operation, doc: str) -> Handler:
 
 async def _carry_out_if_large(call: Call, change: QueueChange, request: Once) -> int | None:
     """Return how many entries were changed in steps; None: they are few, and left to the caller."""
-    database = call.services.database
-    rows = await database.read(partial(queue_changes.entries, change=change))
+    changer = call.services.queue_changer
+    await changer.resume()  # what was asked for before this
+    rows = await call.services.database.read(partial(queue_changes.entries, change=change))
     if len(rows) <= queue_changes.STEP or await request.is_done():
         return None
-    return await QueueChanger(database, call.services.kick).carry_out(change, rows)
+    return await changer.carry_out(change, rows)
 
 
 def _read(call: Call, body: bytes) -> _Wish:

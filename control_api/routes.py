@@ -19,6 +19,7 @@ from control_api.auth import Gate
 from control_api.domain_work import DomainWork
 from control_api.http_client import HttpClient
 from control_api.journal_news import JournalNews
+from control_api.queue_changes import QueueChanger
 from control_api.request_meter import RequestMeter
 from control_api.schemas.base import UNDOCUMENTED, Spec
 from control_api.tracker import Tracker
@@ -52,6 +53,7 @@ class Services:
         wake_imports: called after each commit that gives the import worker work.
         wake_confirmations: called after each commit that may have somebody to be asked.
         tracker: counts openings and clicks.
+        queue_changer: carries out large changes of the queue.
         templates: reads templates, and keeps what was read.
         webhook_formats: the forms in which endpoints can get events besides the native one.
         gauges: figures of other parts of the server for /metrics, such as "smtp_connections".
@@ -66,6 +68,7 @@ class Services:
     entropy: Callable[[int], bytes]
     engine_problem: Callable[[], str]
     tracker: Tracker
+    queue_changer: QueueChanger
     expect_urgent: Callable[[], object] = bool
     domain_work: DomainWork | None = None
     in_flight: set[tuple[int, str, str]] = field(default_factory=set)

@@ -100,7 +100,7 @@ class Front:
         self._gate = Gate(database, settings.api, uses, utc_now)
         self._requests = RequestMeter()
         self._tracker = Tracker(database, settings.api.public_url, on_events=self.journal_grew)
-        self._queue_changes = QueueChanger(database, on_accepted)
+        self._queue_changer = QueueChanger(database, on_accepted)
         composer = Composer(
             settings, self._tracker, database.spool, now=utc_now, entropy=secrets.token_bytes
         )
@@ -174,7 +174,7 @@ class Front:
             "rate limits": self._gate.limiter.run(),
             "request log": self._requests.run(self._database),
             "tracking": self._tracker.run(),
-            "queue changes": self._queue_changes.resume(),
+            "queue changes": self._queue_changer.run(),
             "campaigns": self._campaigns.run(),
             "automations": self._automations.run(),
             "imports": self._imports.run(),
@@ -223,6 +223,7 @@ class Front:
             entropy=secrets.token_bytes,
             engine_problem=self._engine_problem,
             tracker=self._tracker,
+            queue_changer=self._queue_changer,
             domain_work=self._domains,
             journal_news=self.webhooks.journal_news,
             wake_reports=self.reports.kick,

@@ -20,6 +20,7 @@ from config.settings import ApiLimits, Policy, Server, Settings
 from control_api.app import build_app
 from control_api.auth import Gate
 from control_api.http_client import HttpClient
+from control_api.queue_changes import QueueChanger
 from control_api.routes import Services
 from control_api.tracker import Tracker
 from mta.core.access import UNRESTRICTED, Access
@@ -95,6 +96,7 @@ class Api:
             entropy=os.urandom,
             engine_problem=lambda: self.engine_problem,
             tracker=self.tracker,
+            queue_changer=QueueChanger(self.database, self._kick),
         )
         self.app = build_app(self.services)
         self.anonymous = Client(self.app)
