@@ -60,7 +60,7 @@ class QueueChanger:
     async def _resume(self) -> None:
         for row, change in await self._database.read(queue_changes.unfinished):
             if row not in self._under_way:
-                rows = await self._database.read(partial(queue_changes.entries, change=change))
+                rows = await self._database.read(partial(queue_changes.entries_left, change=change))
                 await self._go_on(row, change, rows)
 
     async def carry_out(self, change: QueueChange, rows: Sequence[int]) -> int:

@@ -1,9 +1,9 @@
 """Large changes of the queue, in steps: what was asked for is kept until all of it is done.
 
 A change is written down, then carried out on so many entries at a time, so that mail never waits
-long for it, and struck out at the end. What a crash interrupts is begun anew at the next start:
-each operation leaves alone what it has done already. Entries accepted while it is carried out are
-not meant. Not here: the operations themselves (operators.py).
+long for it, and struck out at the end. What a crash interrupts is begun anew later: each operation
+leaves alone what it has done already, and mail that was accepted since is not meant. Not here: the
+operations themselves (operators.py).
 """
 # ruff: noqa: S608 - SQL is put together from constants and parameter marks
 
@@ -61,11 +61,26 @@ class QueueChange:
 
 def entries(connection: Connection, change: QueueChange) -> Sequence[int]:
     """Return the row ids of the open entries that a change is about: reads what is queued."""
+    return _entries(connection, change, "TRUE", ())
+
+
+def entries_left(connection: Connection, change: QueueChange) -> Sequence[int]:
+    """Return those that a change is about which was asked for some time ago."""
+    return _entries(connection, change, _ACCEPTED_BY, (ids.milliseconds(change.at),))
+
+
+_ACCEPTED_BY = "(SELECT created_at FROM messages m WHERE m.id = entries.message_id) <= ?"
+
+
+def _entries(
+    connection: Connection, change: QueueChange, also: str, more: tuple[object, ...]
+) -> Sequence[int]:
     found = array("q")
     for condition, values in operators.conditions(connection, change.selection, change.tenant_id):
         for state in OPEN_STATES:
             rows = connection.execute(
-                f"SELECT id FROM entries WHERE state = {state:d} AND {condition}", values
+                f"SELECT id FROM entries WHERE state = {state:d} AND {condition} AND {also}",
+                (*values, *more),
             )
             found.extend(row for (row,) in rows)
     return found

@@ -32,6 +32,7 @@ from mta.core.frozen import frozen
 from mta.kick import kick_engine
 from storage import engine_state, queue_changes, suspensions
 from storage import queue as stored
+from storage.database import Database
 from storage.queue import DomainDepth, EntryState, EntryView, Selection
 from storage.queue_changes import Operation, QueueChange
 
@@ -172,15 +173,32 @@ def _command(wish: Wish) -> click.Command:
 
 
 def _carry_out(environment: Environment, wished: QueueChange) -> int:
-    """Carry a change out in steps, between which a running server gets on; return how many."""
     with opened(environment) as database:
-        rows = database.read_now(partial(queue_changes.entries, change=wished))
-        row = database.write_now(partial(queue_changes.begin, change=wished))
-        count = 0
+        try:
+            count = carry_out(database, wished)
+        finally:
+            kick_engine(environment.settings.server.data_dir)
+    return count
+
+
+def carry_out(database: Database, wished: QueueChange) -> int:
+    """Carry a change out in steps, between which a running server gets on; return how many.
+
+    Raises:
+        Failure: it was interrupted by Ctrl-C, and goes no further.
+        StorageError: a server does the rest when it starts.
+    """
+    rows = database.read_now(partial(queue_changes.entries, change=wished))
+    row = database.write_now(partial(queue_changes.begin, change=wished))
+    count, is_interrupted = 0, False
+    try:
         for some in queue_changes.steps(rows):
             count += database.write_now(partial(queue_changes.apply, change=wished, rows=some))
-        database.write_now(partial(queue_changes.end, row=row))
-    kick_engine(environment.settings.server.data_dir)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    database.write_now(partial(queue_changes.end, row=row))
+    if is_interrupted:
+        raise Failure(f"stopped after {count} of {len(rows)} entries; the others are as they were")
     return count
 
 

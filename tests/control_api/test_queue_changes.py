@@ -61,9 +61,11 @@ async def test_what_was_interrupted_is_done_at_the_next_start(api: Api) -> None:
     api.database.write_now(lambda connection: queue_changes.begin(connection, change))
     rows = api.database.read_now(lambda connection: queue_changes.entries(connection, change))
     api.database.write_now(lambda connection: queue_changes.apply(connection, change, rows[:STEP]))
+    later = builders.LATER
+    api.database.write_now(lambda connection: builders.accept(connection, at=later))
     kicks: list[None] = []
     await QueueChanger(api.database, lambda: kicks.append(None)).resume()
-    assert (await api.client.get("/v1/queue")).json["waiting"] == 0
+    assert (await api.client.get("/v1/queue")).json["waiting"] == 1  # what is newer
     assert api.database.read_now(queue_changes.unfinished) == []
     assert len(kicks) == 1
 

@@ -8,7 +8,7 @@ from storage import queue, queue_changes
 from storage.database import Connection
 from storage.operators import Selection
 from storage.queue_changes import STEP, Operation, QueueChange
-from tests.storage.builders import NOW, accept, claim
+from tests.storage.builders import LATER, NOW, accept, claim
 
 EVERYTHING = Selection(is_all=True)
 
@@ -47,6 +47,14 @@ def test_it_is_about_what_is_open_and_meant(connection: Connection) -> None:
     assert found(Selection(domain="example.org")) == [2]
     assert found(EVERYTHING, tenant_id=2) == []
     assert found(Selection()) == []
+
+
+def test_what_is_taken_up_later_is_not_about_newer_mail(connection: Connection) -> None:
+    accept(connection, "ant@example.net")
+    change = QueueChange(Operation.CANCEL, EVERYTHING, NOW)
+    accept(connection, "bee@example.net", at=LATER)
+    assert sorted(queue_changes.entries(connection, change)) == [1, 2]
+    assert sorted(queue_changes.entries_left(connection, change)) == [1]
 
 
 def test_steps_take_all_of_it_once(connection: Connection) -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
+from mta.cli.failure import Failure
+from mta.cli.queue import carry_out
 from mta.core.bounce import BounceClass
 from mta.core.disposition import Deferred, Why
 from mta.core.outcome import Command, Refused
 from mta.core.reply import Reply
-from storage import engine_state
+from storage import engine_state, queue_changes
+from storage import queue as stored
+from storage.database import Database
+from storage.queue_changes import STEP, Operation, QueueChange, Selection
 from tests.mta.cli.conftest import CommandLine
+from tests.storage import builders
 
 GREYLISTED = Refused(Reply(451, "4.7.1", "Greylisted \x1b[31m[bold]come back"), Command.RCPT)
 
@@ -150,3 +157,31 @@ def test_what_is_no_tag_is_told(mta: CommandLine) -> None:
     result = mta("queue", "hold", "--tag", "campaign")
     assert result.exit_code == 2
     assert "not NAME=VALUE" in result.stderr
+
+
+class Interrupted:
+    """A database in front of which somebody presses Ctrl-C at a write."""
+
+    def __init__(self, database: Database, *, at: int) -> None:
+        self._database = database
+        self._writes_left = at
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def write_now(self, work: Any) -> Any:
+        self._writes_left -= 1
+        if self._writes_left == 0:
+            raise KeyboardInterrupt
+        return self._database.write_now(work)
+
+
+def test_ctrl_c_stops_a_large_change_for_good(database: Database) -> None:
+    recipients = [f"user{number}@example.net" for number in range(STEP + 10)]
+    database.write_now(lambda connection: builders.accept(connection, *recipients))
+    change = QueueChange(Operation.CANCEL, Selection(is_all=True), builders.NOW)
+    interrupted = cast("Database", Interrupted(database, at=3))
+    with pytest.raises(Failure, match=f"stopped after {STEP} of {STEP + 10} entries"):
+        carry_out(interrupted, change)
+    assert database.read_now(queue_changes.unfinished) == []
+    assert database.read_now(stored.totals).waiting == 10
