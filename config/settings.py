@@ -315,18 +315,25 @@ def find(explicit: Path | None) -> Path:
         SettingsError: none is there; names the places looked at.
     """
     candidates = PLACES if explicit is None else (explicit,)
+    hidden: list[Path] = []
     for candidate in candidates:
-        if _is_there(candidate):
-            return candidate
+        match _is_there(candidate):
+            case True:
+                return candidate
+            case None:
+                hidden.append(candidate)
+    if hidden:
+        return hidden[0]  # load() then says that it cannot be read
     places = " and ".join(str(candidate.absolute()) for candidate in candidates)
     raise SettingsError(f"no configuration file: looked for {places}; name one with --config FILE")
 
 
-def _is_there(path: Path) -> bool:
+def _is_there(path: Path) -> bool | None:
+    """Tell whether there is a file; None: nobody lets us look, as with root's home for others."""
     try:
         return path.is_file()
     except PermissionError:
-        return True  # load() then says that it cannot be read
+        return None
 
 
 def load(path: Path) -> Settings:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -204,6 +207,35 @@ def test_the_folder_comes_before_etc(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert find(None) == etc
     (tmp_path / "mta.toml").touch()
     assert find(None) == Path("mta.toml")
+
+
+def test_a_folder_that_is_closed_to_us_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `sudo -u mta mta queue list` in root's home."""
+    monkeypatch.chdir(tmp_path)
+    there = Path("/etc/passwd")
+    with nobody_in(tmp_path):
+        monkeypatch.setattr(settings_module, "PLACES", (Path("mta.toml"), there))
+        assert find(None) == there
+        monkeypatch.setattr(settings_module, "PLACES", (Path("mta.toml"), Path("/not/there")))
+        assert find(None) == Path("mta.toml")
+        with pytest.raises(SettingsError, match=r"mta\.toml: cannot be read: Permission denied"):
+            load(find(None))
+
+
+@contextmanager
+def nobody_in(directory: Path) -> Iterator[None]:
+    """Take our own right to look into a directory away."""
+    user = os.geteuid()
+    directory.chmod(0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        directory.chmod(0o700)
 
 
 def test_no_file_names_the_places_looked_at(
