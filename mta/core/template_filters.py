@@ -1,7 +1,9 @@
-"""What may be done to values in templates: the filters, with bounds on what they take and make.
+"""What may be done to values in templates: filters, with bounds on what they take and make.
 
 Templates are written by strangers. A filter that multiplies text (replace, join) asks first how
-much it would make; numbers are small enough to be written out; nothing turns escaping off.
+much it would make; numbers are small enough to be written out; nothing turns escaping off. Ranges
+are as short as lists: the library goes through them item by item, in one go that nothing else in
+the process gets past.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from liquid import Environment
+from liquid import Environment, RenderContext
+from liquid.builtin.expressions.logical import ContainsExpression
+from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.exceptions import ResourceLimitError
 
 _NAMES = """
@@ -43,6 +47,27 @@ def limit(environment: Environment) -> None:
     kept = {name: one for name, one in environment.filters.items() if name in ALLOWED}
     environment.filters.clear()
     environment.filters.update({name: _bounded(name, one) for name, one in kept.items()})
+
+
+def _range(expression: RangeLiteral, context: RenderContext) -> range:
+    """Return (a..b), unless it is too long."""
+    made = _library_range(expression, context)
+    if made.stop - made.start > MAX_ITEMS:
+        raise ResourceLimitError("a range is too long", token=expression.token)
+    _weigh(made)
+    return made
+
+
+def _contains(expression: ContainsExpression, context: RenderContext) -> object:
+    """Tell whether a contains b, unless there is too much to look through."""
+    _weigh(expression.left.evaluate(context))
+    return _library_contains(expression, context)
+
+
+# The library has no bounds for these, and no place to put them but the classes themselves.
+_library_range, _library_contains = RangeLiteral.evaluate, ContainsExpression.evaluate
+RangeLiteral.evaluate = _range  # type: ignore[method-assign, assignment]
+ContainsExpression.evaluate = _contains  # type: ignore[method-assign, assignment]
 
 
 def _bounded(name: str, inner: Callable[..., Any]) -> Callable[..., Any]:

@@ -86,6 +86,12 @@ def test_a_fallback_or_a_condition_does_without(html: str, expected: str) -> Non
 BOMBS = {
     "loop": "{% for i in (1..1000000000) %}x{% endfor %}",
     "nested loops": "{% for i in (1..1000) %}{% for j in (1..1000) %}{% endfor %}{% endfor %}",
+    "loop backwards": "{% for i in (1..100000000000000) reversed limit: 1 %}x{% endfor %}",
+    "loop far away": "{% for i in (1..100000000000000) offset: 99999999999999 %}x{% endfor %}",
+    "looking through a range": "{% if (1..100000000000000) contains 'x' %}x{% endif %}",
+    "looking through text": (
+        "{% for i in (1..1900) %}{% if s contains 'x' %}{% endif %}{% endfor %}"
+    ),
     "list of a range": "{{ (1..1000000000) | join: ',' }}",
     "doubling": "{% assign a = 'xxxxxxxxxx' %}" + "{% assign a = a | append: a %}" * 40 + "{{ a }}",
     "replacing": "{{ 'x' " + "| replace: 'x', 'xxxxxxxxxxxxxxxxxxxxxxxx'" * 9 + " }}",
