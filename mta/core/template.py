@@ -116,6 +116,8 @@ class _Counting(RenderContext):
         found = super().get(path, token=token, default=default)
         if isinstance(found, _Missing):
             found.name = _name(path)
+        else:
+            template_filters.count(found)
         return found
 
     def raise_for_loop_limit(self, length: int = 1) -> None:

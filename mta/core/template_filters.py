@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from typing import Any
 
 from liquid import Environment, RenderContext
-from liquid.builtin.expressions.logical import ContainsExpression
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.exceptions import ResourceLimitError
 
@@ -29,8 +28,9 @@ MAX_TEXT = 65_536
 """Characters that a filter takes or makes."""
 MAX_ITEMS = 2_000
 """Of a list that a filter takes."""
-MAX_WORK = 4_000_000
-"""Characters and items that all filters of one rendering take together."""
+MAX_WORK = 8_000_000
+"""Characters and items of all variables and filters of one rendering together, each as often as it
+is used."""
 
 _NUMBER = re.compile(r"\s*[+-]?\d{1,15}(\.\d{1,15})?\s*", re.ASCII)
 _FORMAT = re.compile(r"([^%]|%-?[A-Za-z%])*")
@@ -39,7 +39,7 @@ _ARITHMETIC = frozenset(_NUMERIC.split())
 _MAX_NUMBER = 10**15
 
 work: ContextVar[list[int]] = ContextVar("work")
-"""What the filters of the rendering under way have taken, in one item."""
+"""What the rendering under way has taken, in one item."""
 
 
 def limit(environment: Environment) -> None:
@@ -58,16 +58,9 @@ def _range(expression: RangeLiteral, context: RenderContext) -> range:
     return made
 
 
-def _contains(expression: ContainsExpression, context: RenderContext) -> object:
-    """Tell whether a contains b, unless there is too much to look through."""
-    _weigh(expression.left.evaluate(context))
-    return _library_contains(expression, context)
-
-
-# The library has no bounds for these, and no place to put them but the classes themselves.
-_library_range, _library_contains = RangeLiteral.evaluate, ContainsExpression.evaluate
+# The library has no bound for these, and no place to put one but the class itself.
+_library_range = RangeLiteral.evaluate
 RangeLiteral.evaluate = _range  # type: ignore[method-assign, assignment]
-ContainsExpression.evaluate = _contains  # type: ignore[method-assign, assignment]
 
 
 def _bounded(name: str, inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,16 +82,24 @@ def _bounded(name: str, inner: Callable[..., Any]) -> Callable[..., Any]:
     return outer
 
 
-def _weigh(value: Any) -> None:
+def count(value: object) -> int:
+    """Count a value that the rendering under way takes in hand; return its length, 0 for none.
+
+    Raises:
+        ResourceLimitError: it is one too many.
+    """
     if not isinstance(value, (str, list, tuple, range, Mapping)):
-        return
-    size = len(value)
-    if size > (MAX_TEXT if isinstance(value, str) else MAX_ITEMS):
-        raise ResourceLimitError("a value is too long", token=None)
-    spent = work.get()
+        return 0
+    size, spent = len(value), work.get()
     spent[0] += size
     if spent[0] > MAX_WORK:
-        raise ResourceLimitError("the filters have too much to do", token=None)
+        raise ResourceLimitError("there is too much to do", token=None)
+    return size
+
+
+def _weigh(value: object) -> None:
+    if count(value) > (MAX_TEXT if isinstance(value, str) else MAX_ITEMS):
+        raise ResourceLimitError("a value is too long", token=None)
 
 
 def _require_number(value: Any) -> None:

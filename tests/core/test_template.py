@@ -89,6 +89,8 @@ BOMBS = {
     "loop backwards": "{% for i in (1..100000000000000) reversed limit: 1 %}x{% endfor %}",
     "loop far away": "{% for i in (1..100000000000000) offset: 99999999999999 %}x{% endfor %}",
     "looking through a range": "{% if (1..100000000000000) contains 'x' %}x{% endif %}",
+    "capturing": "{% for i in (1..1900) %}{% capture a %}{{ s }}{% endcapture %}{% endfor %}",
+    "blank": "{% for i in (1..1900) %}{% if s == blank %}{% endif %}{% endfor %}",
     "looking through text": (
         "{% for i in (1..1900) %}{% if s contains 'x' %}{% endif %}{% endfor %}"
     ),
