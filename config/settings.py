@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from datetime import timedelta
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -331,9 +332,12 @@ def find(explicit: Path | None) -> Path:
 def _is_there(path: Path) -> bool | None:
     """Tell whether there is a file; None: nobody lets us look, as with root's home for others."""
     try:
-        return path.is_file()
+        mode = path.stat().st_mode  # not is_file(): from Python 3.14 on, that tells nothing apart
     except PermissionError:
         return None
+    except OSError:
+        return False
+    return S_ISREG(mode)
 
 
 def load(path: Path) -> Settings:

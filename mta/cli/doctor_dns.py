@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 from config.settings import Settings
 from mta.cli.doctor_finding import Finding, bad, good, warning
+from mta.cli.store import has_database
 from mta.core import domain_check
 from mta.core.domain_check import Status
 from mta.core.domain_records import wanted_records
@@ -66,7 +67,7 @@ async def _reverse(resolver: Resolver, address: str, name: str) -> Finding:
 
 def _domains(settings: Settings) -> list[DomainRecord]:
     data_dir = settings.server.data_dir
-    if not (data_dir / "mailwright.db").exists():
+    if not has_database(data_dir):
         return []
     with closing(Database.open(data_dir)) as database:
         return database.read_now(domains.list_domains)

@@ -13,6 +13,7 @@ from pathlib import Path
 from config.settings import Settings, Tls
 from mta.cli.check import examine
 from mta.cli.doctor_finding import Finding, bad, good, warning
+from mta.cli.store import has_database
 from mta.kick import kick_engine
 from mta.tls_certificate import TlsCertificateError, valid_until
 from storage import examination
@@ -31,7 +32,7 @@ def examine_machine(settings: Settings, source: Path, now: datetime) -> list[Fin
     """Return all findings, in the order to show them."""
     data_dir = settings.server.data_dir
     findings = [*_configuration(settings, source, now), *_modes(settings, source)]
-    if (data_dir / "mailwright.db").exists():
+    if has_database(data_dir):
         findings += [*_engine(data_dir), *_data(data_dir, now)]
     else:
         findings.append(warning("data", f"{data_dir}: nothing there yet; `mta serve` makes it"))
@@ -56,7 +57,7 @@ def _modes(settings: Settings, source: Path) -> Iterator[Finding]:
     secrets = [data_dir / "mailwright.db", *sorted((data_dir / "keys").rglob("*.pem"))]
     if settings.tls.key is not None:
         secrets.append(settings.tls.key)
-    exposed = [path for path in secrets if path.exists() and _is_exposed(path)]
+    exposed = [path for path in secrets if _is_exposed(path)]
     for path in exposed:
         yield bad("file modes", f"{path}: other users can read it; chmod 0600")
     if not exposed:
@@ -65,8 +66,11 @@ def _modes(settings: Settings, source: Path) -> Iterator[Finding]:
 
 def _is_exposed(path: Path) -> bool:
     """Tell whether others may read a file and reach it through its directory."""
-    is_open = path.stat().st_mode & stat.S_IROTH
-    return bool(is_open and path.parent.stat().st_mode & stat.S_IXOTH)
+    try:
+        is_open = path.stat().st_mode & stat.S_IROTH
+        return bool(is_open and path.parent.stat().st_mode & stat.S_IXOTH)
+    except OSError:  # it is not there, or not for us to see
+        return False
 
 
 def _engine(data_dir: Path) -> Iterator[Finding]:

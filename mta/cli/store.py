@@ -37,8 +37,21 @@ def require_database(environment: Environment) -> None:
     """
     data_dir = environment.settings.server.data_dir
     become_owner(data_dir)
-    if not (data_dir / "mailwright.db").exists():
+    if not has_database(data_dir):
         raise Failure(f"{data_dir}: nothing there yet; `mta serve` or `mta key create` makes it")
+
+
+def has_database(data_dir: Path) -> bool:
+    """Tell whether there is storage.
+
+    Raises:
+        PermissionError: this user may not look, which Path.exists() tells up to Python 3.13 only.
+    """
+    try:
+        (data_dir / "mailwright.db").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def read(environment: Environment, closure: Callable[[Connection], T]) -> T:

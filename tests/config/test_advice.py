@@ -8,6 +8,7 @@ import pytest
 
 from config.advice import warnings
 from config.settings import parse
+from tests.support.users import kept_out_of
 
 NAMED = '[server]\nhostname = "mta.example.com"\n'
 
@@ -68,3 +69,16 @@ def test_i09_a_smarthost_password_that_everyone_may_read(tmp_path: Path) -> None
     assert keys_warned(text, file) == []
     file.chmod(0o644)
     assert keys_warned(text, file) == ["routing"]
+
+
+def test_tls_files_in_a_folder_that_is_closed(tmp_path: Path) -> None:
+    """As certbot's are for everybody but root."""
+    source = tmp_path / "mta.toml"
+    text = NAMED + '[tls]\ncertificate = "cert.pem"\nkey = "key.pem"'
+    settings = parse(text, str(source))
+    with kept_out_of(tmp_path):
+        found = list(warnings(settings, source))
+    assert found == [
+        f"tls.certificate: {tmp_path}/cert.pem cannot be read by this user",
+        f"tls.key: {tmp_path}/key.pem cannot be read by this user",
+    ]

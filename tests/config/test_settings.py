@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from config import settings as settings_module
 from config.settings import Endpoint, Settings, SettingsError, find, load, parse
 from mta.core.pin import Pin
 from mta.core.route import Credentials, TlsMode
+from tests.support.users import kept_out_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -215,27 +213,13 @@ def test_a_folder_that_is_closed_to_us_is_passed_over(
     """As with `sudo -u mta mta queue list` in root's home."""
     monkeypatch.chdir(tmp_path)
     there = Path("/etc/passwd")
-    with nobody_in(tmp_path):
+    with kept_out_of(tmp_path):
         monkeypatch.setattr(settings_module, "PLACES", (Path("mta.toml"), there))
         assert find(None) == there
         monkeypatch.setattr(settings_module, "PLACES", (Path("mta.toml"), Path("/not/there")))
         assert find(None) == Path("mta.toml")
         with pytest.raises(SettingsError, match=r"mta\.toml: cannot be read: Permission denied"):
             load(find(None))
-
-
-@contextmanager
-def nobody_in(directory: Path) -> Iterator[None]:
-    """Take our own right to look into a directory away."""
-    user = os.geteuid()
-    directory.chmod(0)
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
-        directory.chmod(0o700)
 
 
 def test_no_file_names_the_places_looked_at(

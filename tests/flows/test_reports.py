@@ -16,6 +16,7 @@ from tests.support.engine import Engine, configuration, running
 from tests.support.http_receiver import HttpReceiver
 from tests.support.receiver import Receiver
 from tests.support.report_mails import arf, dsn
+from tests.support.tools import find_tool
 
 EXTRA = """
 [smtp.reports]
@@ -135,7 +136,7 @@ def post(engine: Engine, path: str, form: dict[str, str] | None) -> tuple[int, s
 async def curl(engine: Engine, path: str, form: str) -> tuple[int, str]:
     """Post a form with curl, as a mail program would; return status and body."""
     process = await asyncio.create_subprocess_exec(
-        *("curl", "--silent", "--show-error", "--max-time", "20", "--data", form),
+        *(find_tool("curl"), "--silent", "--show-error", "--max-time", "20", "--data", form),
         *("--write-out", "\n%{http_code}", engine.api + path),
         stdout=asyncio.subprocess.PIPE,
     )

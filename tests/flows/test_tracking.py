@@ -35,7 +35,8 @@ def visit(engine: Engine, path: str) -> tuple[int, str]:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=20) as answer:
             return answer.status, ""
     except urllib.error.HTTPError as error:
-        return error.code, error.headers.get("Location", "")
+        with error:
+            return error.code, error.headers.get("Location", "")
 
 
 async def test_each_recipient_is_told_apart(tmp_path: Path) -> None:

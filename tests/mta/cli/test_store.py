@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mta.cli.store import has_database
 from tests.mta.cli.conftest import CommandLine, open_to_everybody
-
-NOBODY = 65_534
+from tests.support.users import NOBODY, kept_out_of
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can step down")
@@ -35,3 +35,11 @@ def test_i09_what_is_made_is_private(mta: CommandLine) -> None:
 
 def _everything(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if not path.is_symlink()]
+
+
+def test_storage_that_is_closed_to_us_is_not_taken_for_none(mta: CommandLine) -> None:
+    assert not has_database(mta.data)
+    mta.accept("a@one.test")
+    assert has_database(mta.data)
+    with kept_out_of(mta.data), pytest.raises(PermissionError):
+        has_database(mta.data)
