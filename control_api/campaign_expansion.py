@@ -21,7 +21,7 @@ from control_api import campaign_letter
 from control_api.campaign_letter import CampaignLetter, Material
 from control_api.campaign_work import work_off
 from control_api.errors import FieldError
-from control_api.personal_mail import Composer
+from control_api.personal_mail import UNEXPECTED, Composer
 from control_api.submissions import discard
 from mta.core.campaign import Action, Brakes, CampaignStatus, Todo, is_allowed
 from mta.core.contact import Status
@@ -213,6 +213,10 @@ class CampaignSender:
             lambda db: campaign_turns.next_turns(db, campaign, limit=STEP)
         )
         made, skips = await asyncio.to_thread(_compose, letter, campaign, turns, now)
+        if _is_our_fault(made, skips):
+            await self._after(campaign, made, None)
+            await self._pause(campaign, UNEXPECTED.code)
+            return
         self._database.require_room(sum(one.submission.message.size for one in made))
         taken = await self._database.write(
             lambda db: campaign_turns.take(
@@ -273,6 +277,11 @@ def _compose(
         else:
             skips.append(_skip(turn, found))
     return made, skips
+
+
+def _is_our_fault(made: list[Made], skips: list[Skip]) -> bool:
+    """Tell whether most letters failed for no fault of theirs: they can be made another time."""
+    return sum(one.reason == UNEXPECTED.code for one in skips) > len(made)
 
 
 def _why_not(campaign: CampaignRecord, turn: Turn) -> Skip | None:

@@ -5,11 +5,15 @@
         .to(mailbox, variables) -> Submission, for storage.submissions in the caller's transaction
 
 Composing holds up the event loop as long as it takes: let a thread do it (`asyncio.to_thread`).
+What nobody expected to go wrong with a letter is logged, and keeps only those from getting it whom
+it concerns: whoever sends to many goes on.
+
 Not here: who gets what, and when; the transaction that accepts it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from datetime import datetime
@@ -41,9 +45,14 @@ from storage import templates
 from storage.audiences import AudienceField
 from storage.contacts import ContactRecord
 from storage.database import Connection
+from storage.errors import StorageError
 from storage.memberships import MemberRecord
 from storage.spool import Spool
 from storage.submissions import AcceptPolicy
+
+UNEXPECTED = FieldError("", "internal_error", "It cannot be composed; the server's log says why.")
+
+_log = logging.getLogger(__name__)
 
 
 @frozen
@@ -121,6 +130,13 @@ class Composer:
 
     def letter(self, mailing: Mailing) -> PersonalLetter | FieldError:
         """Read what everybody gets, or return what is wrong with it."""
+        try:
+            return self._letter(mailing)
+        except Exception:  # noqa: BLE001 - one letter must not end the process
+            _log.exception("a letter of tenant %s cannot be read", mailing.tenant_id)
+            return UNEXPECTED
+
+    def _letter(self, mailing: Mailing) -> PersonalLetter | FieldError:
         base_url = self._tracker.base_url(mailing.tenant_id, mailing.from_.address.domain)
         if mailing.tracking and mailing.source.html is not None and not base_url:
             message = "This server has no host for that: its operator must set api.public_url."
@@ -194,7 +210,18 @@ class PersonalLetter:
         Raises:
             StorageError: the spool cannot be written.
         """
-        filled = self._fill({**self.mailing.variables, **variables})
+        try:
+            return self._to(mailbox, {**self.mailing.variables, **variables}, at)
+        except StorageError:
+            raise
+        except Exception:  # noqa: BLE001 - the same
+            _log.exception("a letter to %s cannot be composed", mailbox.address)
+            return (UNEXPECTED,)
+
+    def _to(
+        self, mailbox: Mailbox, variables: Variables, at: datetime | None
+    ) -> Submission | tuple[FieldError, ...]:
+        filled = self._fill(variables)
         if isinstance(filled, tuple):
             return filled
         if at is not None and at != self._origin.at:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,11 +35,13 @@ class Campaigning:
     """An application, and the task that sends its campaigns.
 
     Attributes:
+        entropy: what ids and tokens are made of.
         told: how often the journal was said to have grown.
     """
 
     api: Api
     brakes: Brakes = field(default_factory=Brakes)
+    entropy: Callable[[int], bytes] = os.urandom
     told: int = 0
 
     def __post_init__(self) -> None:
@@ -50,7 +53,7 @@ class Campaigning:
             self.api.tracker,
             self.api.database.spool,
             now=self.api.clock,
-            entropy=os.urandom,
+            entropy=self.entropy,
         )
         self.sender = CampaignSender(
             self.api.database,

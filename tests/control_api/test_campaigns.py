@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -282,6 +283,25 @@ class TestSending:
         await desk.advance()
         shown = await desk.ok("GET", path)
         assert (shown["status"], shown["pause_reason"]) == ("paused", "not_found")
+
+    async def test_a_fault_of_ours_pauses_it_and_nobody_loses_the_turn(
+        self, desk: Campaigning
+    ) -> None:
+        def broken(size: int) -> bytes:
+            if size == 10:  # for the id of an email
+                raise RuntimeError("nobody expected this")
+            return os.urandom(size)
+
+        path = await desk.sent(recipients=[ANT, BEE])
+        whole, desk.sender = desk.sender, Campaigning(desk.api, entropy=broken).sender
+        await desk.advance()
+        shown = await desk.ok("GET", path)
+        assert (shown["status"], shown["pause_reason"]) == ("paused", "internal_error")
+        assert shown["counts"]["skipped"] == 0
+        desk.sender = whole
+        await desk.ok("POST", f"{path}/resume")
+        await desk.advance()
+        assert len(desk.recipients()) == 2
 
     async def test_a_test_key_sends_to_the_sandbox(self, desk: Campaigning) -> None:
         path = await desk.campaign(recipients=[ANT])
