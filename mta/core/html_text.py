@@ -12,6 +12,7 @@ from inscriptis.model.css import CssParse
 from inscriptis.model.html_element import HtmlElement
 from lxml.etree import ParserError
 
+from mta.core.html_crowding import has_crowded_styles, has_crowded_tags
 from mta.core.html_nesting import nesting_of
 
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
@@ -30,8 +31,9 @@ def text_of(html: str) -> str:
     """Return what a reader would see of it; "" when that is nothing.
 
     Raises:
-        ValueError: it is longer than any mail.
+        ValueError: it is longer than any mail, or tags have more attributes than any has.
     """
+    _require_attributes(html)
     try:
         found: str = get_text(html, _config())
     except ParserError:  # nothing but comments
@@ -57,13 +59,22 @@ def _apply_style(style: str, element: HtmlElement) -> None:
             CssParse.attr_white_space(value, element)
 
 
+def _require_attributes(html: str) -> None:
+    if has_crowded_tags(html):
+        raise ValueError("a tag has too many attributes")
+
+
 def with_inline_styles(html: str) -> str:
     """Return the HTML with its style elements applied to the elements that they are about.
 
     Raises:
-        ValueError: it holds styles that cannot be applied, or elements that are not closed, or are
-            in one another, in such numbers that no mail has.
+        ValueError: it holds styles that cannot be applied, or too many for its elements, or
+            attributes in a tag, or elements that are not closed or are in one another, in such
+            numbers that no mail has.
     """
+    _require_attributes(html)
+    if has_crowded_styles(html):
+        raise ValueError("its styles have too many properties for so many elements")
     nesting = nesting_of(html)
     if nesting.depth > MAX_DEPTH or nesting.repeats > MAX_REPEATS:
         raise ValueError("too many elements are in one another, or not closed")
