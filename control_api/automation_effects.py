@@ -64,6 +64,10 @@ class Actor:
     policy: AcceptPolicy
     now: datetime
 
+    def is_ready(self, job: Job) -> bool:
+        """Tell whether a run has the mail that is next for it; without one it stays due."""
+        return job.send is None or job.run.row in self.mails.by_run
+
     def accept(self, connection: Connection, jobs: Sequence[Job]) -> Mapping[int, Ended]:
         """Accept the mails of those who may get them; return what came of it by row of the run."""
         found: dict[int, Ended] = {}

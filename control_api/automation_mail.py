@@ -129,17 +129,17 @@ def compose(
     jobs: Sequence[Job],
     now: datetime,
 ) -> Mails:
-    """Compose what is next for runs of an automation. Blocks: let a thread do it.
+    """Compose what is next for runs of an automation, for as many as there is time for.
+
+    Blocks: let a thread do it.
 
     Raises:
         StorageError: the spool cannot be written.
     """
     letters: dict[LetterKey, PersonalLetter | FieldError] = {}
     mails: dict[int, Submission | tuple[FieldError, ...]] = {}
-    for job in jobs:
-        send = job.send
-        if send is None:
-            continue
+    waiting = [(job, job.send) for job in jobs]
+    for job, send in composer.in_turn([(job, send) for job, send in waiting if send is not None]):
         key = _key(job, send)
         material = found[key]
         if key not in letters:

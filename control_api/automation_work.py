@@ -88,7 +88,7 @@ class Work:
 def _write(connection: Connection, batch: _Batch, actor: Actor) -> _Outcome:
     """Do what is next, and write down where the runs are then."""
     current = automation_runs.current(connection, [job.run for job in batch.jobs])
-    jobs = [job for job in batch.jobs if job.run.row in current]
+    jobs = [job for job in batch.jobs if job.run.row in current and actor.is_ready(job)]
     accepted = actor.accept(connection, jobs)
     moves = [
         Move(job.run, job.run.position, None, RunState.COMPLETED)

@@ -212,7 +212,9 @@ class CampaignSender:
         turns = await self._database.read(
             lambda db: campaign_turns.next_turns(db, campaign, limit=STEP)
         )
-        made, skips = await asyncio.to_thread(_compose, letter, campaign, turns, now)
+        turns, made, skips = await asyncio.to_thread(
+            _compose, self._composer, letter, campaign, turns, now
+        )
         if _is_our_fault(made, skips):
             await self._after(campaign, made, None)
             await self._pause(campaign, UNEXPECTED.code)
@@ -262,11 +264,18 @@ class CampaignSender:
 
 
 def _compose(
-    letter: CampaignLetter, campaign: CampaignRecord, turns: Turns, now: datetime
-) -> tuple[list[Made], list[Skip]]:
+    composer: Composer,
+    letter: CampaignLetter,
+    campaign: CampaignRecord,
+    turns: Turns,
+    now: datetime,
+) -> tuple[Turns, list[Made], list[Skip]]:
+    """Compose for as many as there is time for; return whose turn it was then."""
+    had: list[Turn] = []
     made: list[Made] = []
     skips: list[Skip] = []
-    for turn in turns.turns:
+    for turn in composer.in_turn(turns.turns):
+        had.append(turn)
         skip = _why_not(campaign, turn)
         if skip is not None:
             skips += [skip] if skip.reason else []
@@ -276,7 +285,9 @@ def _compose(
             made.append(Made(turn.place, turn.person.key, found))
         else:
             skips.append(_skip(turn, found))
-    return made, skips
+    if len(had) < len(turns.turns):
+        turns = Turns(tuple(had), had[-1].place, is_last=False)
+    return turns, made, skips
 
 
 def _is_our_fault(made: list[Made], skips: list[Skip]) -> bool:

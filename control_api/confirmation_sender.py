@@ -151,7 +151,8 @@ class ConfirmationSender:
         return True
 
     def _compose(self, people: Sequence[_Person], secret: bytes, now: datetime) -> list[_Mail]:
-        return [(one.asked, self._mail(one, secret, now)) for one in people]
+        in_turn = self._composer.in_turn(people)
+        return [(one.asked, self._mail(one, secret, now)) for one in in_turn]
 
     def _mail(self, person: _Person, secret: bytes, now: datetime) -> Submission | None:
         """Return the mail for somebody; None when there is none that could be sent."""

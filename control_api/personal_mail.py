@@ -3,6 +3,7 @@
     Composer                what the server lends: settings, templates, tracked links, spool
       .letter(Mailing)      what is the same for everybody, read once
         .to(mailbox, variables) -> Submission, for storage.submissions in the caller's transaction
+      .in_turn(people)      as many of them as can be composed for before it is others' turn
 
 Composing holds up the event loop as long as it takes: let a thread do it (`asyncio.to_thread`).
 What nobody expected to go wrong with a letter is logged, and keeps only those from getting it whom
@@ -14,9 +15,11 @@ Not here: who gets what, and when; the transaction that accepts it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
+from typing import TypeVar
 
 from config.settings import Settings
 from control_api.errors import FieldError
@@ -50,7 +53,11 @@ from storage.memberships import MemberRecord
 from storage.spool import Spool
 from storage.submissions import AcceptPolicy
 
+PATIENCE = 1.0
+"""Seconds that others wait who want to have letters composed: a template may be slow."""
 UNEXPECTED = FieldError("", "internal_error", "It cannot be composed; the server's log says why.")
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +106,7 @@ class Composer:
         *,
         now: Callable[[], datetime],
         entropy: Callable[[int], bytes],
+        patience: float = PATIENCE,
     ) -> None:
         """Take the collaborators.
 
@@ -108,12 +116,14 @@ class Composer:
             spool: where large messages go.
             now: the current time (aware, UTC).
             entropy: returns that many random bytes.
+            patience: seconds, see PATIENCE.
         """
         self._settings = settings
         self._tracker = tracker
         self._spool = spool
         self._now = now
         self._entropy = entropy
+        self._patience = patience
         self._templates = Templates()
 
     @property
@@ -127,6 +137,14 @@ class Composer:
             sandbox_domain=settings.api.sandbox_domain,
             takes_credits=settings.credits.enabled,
         )
+
+    def in_turn(self, people: Sequence[T]) -> Iterator[T]:
+        """Yield people, to compose for one after the other, until time is up; at least one."""
+        until = time.monotonic() + self._patience
+        for one in people:
+            yield one
+            if time.monotonic() >= until:
+                return
 
     def letter(self, mailing: Mailing) -> PersonalLetter | FieldError:
         """Read what everybody gets, or return what is wrong with it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from control_api.campaign_expansion import LONG, CampaignSender
-from control_api.personal_mail import Composer
+from control_api.personal_mail import PATIENCE, Composer
 from mta.core.campaign import Brakes
 from storage import queue
 from storage.database import Connection
@@ -36,12 +36,14 @@ class Campaigning:
 
     Attributes:
         entropy: what ids and tokens are made of.
+        patience: seconds that campaigns compose before it is others' turn.
         told: how often the journal was said to have grown.
     """
 
     api: Api
     brakes: Brakes = field(default_factory=Brakes)
     entropy: Callable[[int], bytes] = os.urandom
+    patience: float = PATIENCE
     told: int = 0
 
     def __post_init__(self) -> None:
@@ -54,6 +56,7 @@ class Campaigning:
             self.api.database.spool,
             now=self.api.clock,
             entropy=self.entropy,
+            patience=self.patience,
         )
         self.sender = CampaignSender(
             self.api.database,

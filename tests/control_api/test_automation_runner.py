@@ -12,7 +12,7 @@ import pytest
 
 from control_api.automation_runner import AutomationRunner
 from control_api.automation_tools import Tools
-from control_api.personal_mail import Composer
+from control_api.personal_mail import PATIENCE, Composer
 from control_api.webhook_message import headers_of
 from mta.core.automation_plan import MAX_ENTRIES, WEBHOOK_RETRIES
 from tests.control_api.conftest import Api, parsed
@@ -36,7 +36,7 @@ class Rig:
         self.runner = self.new_runner()
         self.template = self.audience = ""
 
-    def new_runner(self) -> AutomationRunner:
+    def new_runner(self, patience: float = PATIENCE) -> AutomationRunner:
         api = self.api
         composer = Composer(
             api.settings,
@@ -44,6 +44,7 @@ class Rig:
             api.database.spool,
             now=api.clock,
             entropy=api.services.entropy,
+            patience=patience,
         )
         tools = Tools(
             api.database,
@@ -147,6 +148,22 @@ class TestSending:
         assert len(await rig.mails()) == 2
         assert await rig.counts(made) == {"runs": 1, "completed": 1}
         assert rig.kicks >= 2
+
+    async def test_slow_letters_of_one_do_not_hold_up_the_others(self, rig: Rig) -> None:
+        rig.runner = rig.new_runner(patience=0)
+        people = [f"p{number}@dest.test" for number in range(3)]
+        automations = [await rig.make(rig.send()) for _ in range(2)]
+        for email in people:
+            await rig.contact(email, name="P")
+            for each in automations:
+                await rig.execute(each, email, {"n": 7})
+        async with asyncio.TaskGroup() as group:
+            await rig.runner.turn(group)
+        assert len(await rig.mails()) == 2
+        await rig.work()
+        assert sorted(await rig.mails()) == sorted([f"P <{one}>" for one in people] * 2)
+        for each in automations:
+            assert await rig.counts(each) == {"runs": 3, "completed": 3}
 
     async def test_the_mail_says_of_which_run_it_is(self, rig: Rig) -> None:
         await rig.contact("bee@dest.test")

@@ -284,6 +284,16 @@ class TestSending:
         shown = await desk.ok("GET", path)
         assert (shown["status"], shown["pause_reason"]) == ("paused", "not_found")
 
+    async def test_slow_letters_of_one_do_not_hold_up_the_others(self, desk: Campaigning) -> None:
+        desk.sender = Campaigning(desk.api, patience=0).sender
+        paths = [await desk.sent(recipients=[ANT, BEE, ELK]) for _ in range(2)]
+        for number in (1, 2):
+            await desk.sender.advance()
+            for path in paths:
+                assert (await desk.ok("GET", path))["counts"]["queued"] == number
+        await desk.advance()
+        assert sorted(desk.recipients()) == sorted([ANT, BEE, ELK] * 2)
+
     async def test_a_fault_of_ours_pauses_it_and_nobody_loses_the_turn(
         self, desk: Campaigning
     ) -> None:
