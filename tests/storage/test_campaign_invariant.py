@@ -279,7 +279,7 @@ def opened(connection: Connection, money: int) -> Desk:
     return Desk(connection, audience, tuple(rows))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     money=st.integers(1, 30),
     begun=st.integers(0, 5),
