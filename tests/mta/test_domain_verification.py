@@ -30,11 +30,16 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Rig:
-    """A verifier with its database and two nameservers of the same content."""
+    """A verifier with its database and two nameservers of the same content.
+
+    Attributes:
+        patience: for each look into the DNS.
+    """
 
     database: Database
     servers: tuple[FakeDns, FakeDns]
     data_dir: Path
+    patience: timedelta
     now: datetime = NOW
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -44,7 +49,7 @@ class Rig:
             self.database,
             Resolver(
                 [server.endpoint for server in self.servers],
-                timeout=timedelta(seconds=0.2),
+                timeout=self.patience,
                 max_queries=50,
                 clock=asyncio.get_running_loop().time,
             ),
@@ -91,12 +96,25 @@ class Rig:
                 await task
 
 
+@asynccontextmanager
+async def set_up(directory: Path, patience: timedelta) -> AsyncIterator[Rig]:
+    database = new_database(directory)
+    async with FakeDns({}) as first, FakeDns({}) as second:
+        yield Rig(database, (first, second), directory, patience)
+    database.close()
+
+
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    database = new_database(tmp_path / "data")
-    async with FakeDns({}) as first, FakeDns({}) as second:
-        yield Rig(database, (first, second), tmp_path / "data")
-    database.close()
+    async with set_up(tmp_path / "data", timedelta(seconds=5)) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def hasty_rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    """One that soon gives up on nameservers that do not answer."""
+    async with set_up(tmp_path / "data", timedelta(seconds=1)) as rig:
+        yield rig
 
 
 async def test_a_look_that_is_asked_for(rig: Rig) -> None:
@@ -132,7 +150,8 @@ async def test_a_kick_brings_the_next_look_forward(rig: Rig) -> None:
     assert rig.kinds() == [EventKind.DOMAIN_VERIFIED]
 
 
-async def test_a_dns_in_trouble_never_takes_the_standing(rig: Rig) -> None:
+async def test_a_dns_in_trouble_never_takes_the_standing(hasty_rig: Rig) -> None:
+    rig = hasty_rig
     domain = await rig.add("a.test")
     rig.publish()
     await rig.verifier.verify(domain.id)
