@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from config.settings import Settings
+from config.settings import Settings, is_there
 from config.units import FALLBACK_HOSTNAME, Endpoint
 
 
@@ -67,19 +67,10 @@ def _outgoing(settings: Settings) -> Iterator[str]:
 def _tls_files(settings: Settings) -> Iterator[str]:
     for key, path in (("certificate", settings.tls.certificate), ("key", settings.tls.key)):
         if path is not None and not os.access(path, os.R_OK):
-            yield f"tls.{key}: {path} {_why_unreadable(path)}"
+            state = "is not there" if is_there(path) is False else "cannot be read by this user"
+            yield f"tls.{key}: {path} {state}"
     if settings.tls.key is not None and _is_open(settings.tls.key):
         yield f"tls.key: everyone may read {settings.tls.key}; chmod 0640 or 0600"
-
-
-def _why_unreadable(path: Path) -> str:
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return "is not there"
-    except OSError:  # a folder on the way is closed
-        pass
-    return "cannot be read by this user"
 
 
 def _is_open(path: Path) -> bool:

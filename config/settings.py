@@ -318,7 +318,7 @@ def find(explicit: Path | None) -> Path:
     candidates = PLACES if explicit is None else (explicit,)
     hidden: list[Path] = []
     for candidate in candidates:
-        match _is_there(candidate):
+        match is_there(candidate):
             case True:
                 return candidate
             case None:
@@ -329,7 +329,7 @@ def find(explicit: Path | None) -> Path:
     raise SettingsError(f"no configuration file: looked for {places}; name one with --config FILE")
 
 
-def _is_there(path: Path) -> bool | None:
+def is_there(path: Path) -> bool | None:
     """Tell whether there is a file; None: nobody lets us look, as with root's home for others."""
     try:
         mode = path.stat().st_mode  # not is_file(): from Python 3.14 on, that tells nothing apart

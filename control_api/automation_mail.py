@@ -138,8 +138,8 @@ def compose(
     """
     letters: dict[LetterKey, PersonalLetter | FieldError] = {}
     mails: dict[int, Submission | tuple[FieldError, ...]] = {}
-    waiting = [(job, job.send) for job in jobs]
-    for job, send in composer.in_turn([(job, send) for job, send in waiting if send is not None]):
+    sends = [(job, send) for job in jobs if (send := job.send) is not None]
+    for job, send in composer.in_turn(sends):
         key = _key(job, send)
         material = found[key]
         if key not in letters:
