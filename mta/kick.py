@@ -55,7 +55,7 @@ class Kicker:
         self.close()
 
     def kick(self, kind: bytes) -> bool:
-        """Send one to each; False when nobody listens any more."""
+        """Send one to each; False when nobody listens any more, or it is closed."""
         was_heard = False
         for name in self._names:
             try:
@@ -68,7 +68,8 @@ class Kicker:
         return was_heard
 
     def close(self) -> None:
-        """Let go of the sockets."""
+        """Let go of the sockets. Sessions that outlive it, when a process fails, reach nobody."""
+        self._names = ()
         self._sender.close()
         os.close(self._directory)
 

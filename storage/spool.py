@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -129,23 +129,33 @@ class Spool:
         """Yield the names of the files last written before `before` (aware), in no order.
 
         Upkeep compares them with the bodies table; young ones may still await their transaction.
+        Mail may come and go meanwhile.
+
+        Raises:
+            StorageUnavailable
         """
         for name in self._older(before):
             if _NAME.fullmatch(name):
                 yield name
 
     def remove_unfinished(self, *, before: datetime) -> int:
-        """Remove what crashes left half written before `before` (aware); return how many."""
+        """Remove what crashes left half written before `before` (aware); return how many.
+
+        Raises:
+            StorageUnavailable
+        """
         leftovers = [name for name in self._older(before) if name.endswith(_UNFINISHED)]
-        for name in leftovers:
-            (self._directory / name).unlink(missing_ok=True)
+        with _translated():
+            for name in leftovers:
+                (self._directory / name).unlink(missing_ok=True)
         return len(leftovers)
 
     def _older(self, before: datetime) -> Iterator[str]:
-        with os.scandir(self._directory) as files:
+        with _translated(), os.scandir(self._directory) as files:
             for file in files:
-                if file.stat().st_mtime < before.timestamp():
-                    yield file.name
+                with suppress(FileNotFoundError):  # renamed or removed since it was listed
+                    if file.stat().st_mtime < before.timestamp():
+                        yield file.name
 
 
 @contextmanager

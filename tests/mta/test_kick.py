@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mta.kick import Gatherer, kick_engine, kick_listener
+from mta.kick import ACCEPTED, Gatherer, Kicker, kick_engine, kick_listener
 
 
 async def test_a_kick_calls_back(tmp_path: Path) -> None:
@@ -33,6 +33,14 @@ async def test_a_path_longer_than_a_socket_address_works(tmp_path: Path) -> None
 
 def test_without_an_engine_nothing_happens(tmp_path: Path) -> None:
     assert not kick_engine(tmp_path)
+
+
+async def test_a_closed_kicker_reaches_nobody(tmp_path: Path) -> None:
+    with kick_listener(tmp_path, lambda _: None):
+        kicker = Kicker(tmp_path, ["all"])
+        assert kicker.kick(ACCEPTED)
+        kicker.close()
+        assert not kicker.kick(ACCEPTED)
 
 
 async def test_a_socket_left_by_a_crash_is_replaced(tmp_path: Path) -> None:

@@ -67,6 +67,24 @@ def test_young_files_are_left_alone(spool: Spool) -> None:
     unfinished.abort()
 
 
+def test_files_may_go_while_they_are_looked_through(spool: Spool) -> None:
+    files = [put(spool) for _ in range(5)]
+    names = spool.names(before=FUTURE)
+    first = next(names)
+    for name in files:
+        spool.remove(name)
+    assert first in files
+    assert list(names) == []
+
+
+def test_a_directory_that_cannot_be_read_is_told(spool: Spool, tmp_path: Path) -> None:
+    (tmp_path / "spool").rmdir()
+    with pytest.raises(StorageUnavailable, match="No such file"):
+        list(spool.names(before=FUTURE))
+    with pytest.raises(StorageUnavailable, match="No such file"):
+        spool.remove_unfinished(before=FUTURE)
+
+
 @pytest.mark.parametrize(
     "name",
     ["", ".", "..", "../mailwright.db", "a" * 31, "A" * 32, "a" * 32 + "\n", "a" * 32 + "/x"],
