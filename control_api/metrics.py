@@ -82,6 +82,11 @@ def _of_mail(services: Services, stored: _Stored) -> Iterator[Family]:
     )
     for name, number in services.gauges().items():
         yield gauge(f"mailwright_{name}", "Open now.", value(number))
+    yield counter(
+        "mailwright_job_failures_total",
+        "Failures of jobs beside the doors that nobody expected; the log says why.",
+        *(value(count, job=name) for name, count in services.job_failures.items()),
+    )
     yield histogram(
         "mailwright_commit_seconds",
         "Time that a transaction of one or many writers took, its sync included.",

@@ -57,6 +57,7 @@ class Services:
         templates: reads templates, and keeps what was read.
         webhook_formats: the forms in which endpoints can get events besides the native one.
         gauges: figures of other parts of the server for /metrics, such as "smtp_connections".
+        job_failures: how often each job beside the doors has failed.
     """
 
     database: Database
@@ -79,6 +80,7 @@ class Services:
     wake_imports: Callable[[], object] = bool
     wake_confirmations: Callable[[], object] = bool
     gauges: Callable[[], Mapping[str, int]] = dict
+    job_failures: Mapping[str, int] = field(default_factory=dict)
     templates: Templates = field(default_factory=Templates)
     webhook_formats: Formats = field(default_factory=dict)
 

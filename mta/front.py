@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,7 @@ from mta.domain_verification import DomainVerifier, check_rules
 from mta.doors import Doors
 from mta.http_protocol import ConnectionLimits
 from mta.http_server import HttpServer
+from mta.jobs import Job, Jobs
 from mta.kick import is_served
 from mta.maintenance import Maintenance
 from mta.report_service import ReportService
@@ -143,7 +145,7 @@ class Front:
             now=utc_now,
         )
         self._http: HttpServer | None = None
-        self._background: list[asyncio.Task[None]] = []
+        self._jobs = Jobs(lambda: database.is_failed)
         self._held = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -166,21 +168,21 @@ class Front:
     ) -> None:
         """Run everything in a group of tasks; `gauges` gives figures of the rest of the server."""
         await self.reports.listen(doors.reports)
-        work = {
-            "webhooks": self.webhooks.run(),
-            "maintenance": self._maintenance.run(),
-            "reports": self.reports.run(),
-            "domains": self._domains.run(),
-            "rate limits": self._gate.limiter.run(),
-            "request log": self._requests.run(self._database),
-            "tracking": self._tracker.run(),
-            "queue changes": self._queue_changer.run(),
-            "campaigns": self._campaigns.run(),
-            "automations": self._automations.run(),
-            "imports": self._imports.run(),
-            "confirmations": self._confirmations.run(),
+        jobs: dict[str, Job] = {
+            "webhooks": self.webhooks.run,
+            "maintenance": self._maintenance.run,
+            "reports": self.reports.run,
+            "domains": self._domains.run,
+            "rate limits": self._gate.limiter.run,
+            "request log": partial(self._requests.run, self._database),
+            "tracking": self._tracker.run,
+            "queue changes": self._queue_changer.run,
+            "campaigns": self._campaigns.run,
+            "automations": self._automations.run,
+            "imports": self._imports.run,
+            "confirmations": self._confirmations.run,
         }
-        self._background = [tasks.create_task(each, name=name) for name, each in work.items()]
+        self._jobs.start(tasks, jobs)
         if doors.api is not None:
             self._http = HttpServer(
                 build_app(self._services(gauges)),
@@ -196,8 +198,7 @@ class Front:
         if self._http is not None:
             self._http.stop()
         await self.reports.stop(patience)
-        for task in self._background:
-            task.cancel()
+        self._jobs.cancel()
 
     def journal_grew(self) -> None:
         """Tell those who follow the journal."""
@@ -232,6 +233,7 @@ class Front:
             wake_confirmations=self._confirmations.kick,
             requests=self._requests,
             gauges=gauges,
+            job_failures=self._jobs.failures,
             webhook_formats=WEBHOOK_FORMATS,
         )
 

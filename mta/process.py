@@ -25,6 +25,7 @@ from mta.crowd import Crowd
 from mta.doors import Doors
 from mta.engine import Engine
 from mta.front import Front
+from mta.jobs import Jobs
 from mta.kick import ACCEPTED, CHANGED, COMING, SETTLED, TOLD, Gatherer, Kicker, kick_listener
 from mta.roles import Part
 from mta.smtp_listener import SmtpListener
@@ -88,6 +89,7 @@ class Process:
             self._told_elsewhere,
         )
         self._uses = KeyUses(database, utc_now)
+        self._jobs = Jobs(lambda: database.is_failed)
         self._front: Front | None = None
         self._engine: Engine | None = None
         self._listener: SmtpListener | None = None
@@ -150,6 +152,7 @@ class Process:
                 background = [
                     tasks.create_task(work, name=name) for name, work in self._background(link)
                 ]
+                self._jobs.start(tasks, {"key uses": self._uses.run, "figures": self._show_figures})
                 if self._engine:
                     tasks.create_task(self._engine.run(), name="engine")
                 if self._listener:
@@ -164,6 +167,7 @@ class Process:
                     announce()
                 await self._stopping.wait()
                 await self._end()
+                self._jobs.cancel()
                 for task in background:
                     task.cancel()
 
@@ -171,11 +175,7 @@ class Process:
         self, link: socket.socket | None
     ) -> Sequence[tuple[str, Coroutine[None, None, None]]]:
         beats = _feed_watchdog() if link is None else _beat(link)
-        work = [
-            ("key uses", self._uses.run()),
-            ("watchdog", beats),
-            ("figures", self._show_figures()),
-        ]
+        work = [("watchdog", beats)]
         if link is not None:
             work.append(("supervisor", _end_with(link)))
         return work

@@ -1,0 +1,52 @@
+"""What goes wrong beside the doors, and nobody expected: mail comes and goes as ever."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+from tests.support.engine import Engine, configuration, running
+from tests.support.http_receiver import HttpReceiver
+from tests.support.receiver import Receiver
+
+LOOPBACK = '[webhooks]\nallow_private_targets = ["127.0.0.0/8"]\n'
+MESSAGE = b"From: a@sender.test\r\nSubject: still here\r\n\r\nhello\r\n"
+FAILURES = 'mailwright_job_failures_total{job="webhooks"}'
+
+
+def write(engine: Engine, statement: str) -> None:
+    with closing(sqlite3.connect(engine.data / "mailwright.db")) as database:
+        database.execute(statement)
+        database.commit()
+
+
+async def failures(engine: Engine) -> int:
+    lines = (await asyncio.to_thread(metrics, engine)).splitlines()
+    return int(next(line for line in lines if line.startswith(FAILURES)).split()[-1])
+
+
+def metrics(engine: Engine) -> str:
+    with urllib.request.urlopen(f"{engine.api}/metrics", timeout=20) as answer:  # noqa: S310
+        return str(answer.read(), "ascii")
+
+
+async def test_a_job_that_fails_leaves_doors_and_deliveries_alone(tmp_path: Path) -> None:
+    async with Receiver() as receiver, HttpReceiver() as hooks:
+        routes = {"*": f"smtp://{receiver.address}:{receiver.port}"}
+        config = configuration(routing=routes, processes=1) + LOOPBACK
+        async with running(tmp_path, config) as engine:
+            created = await engine.call("POST", "/v1/webhooks", {"url": hooks.url})
+            assert created.status == 200
+            assert await failures(engine) == 0
+            write(engine, "UPDATE webhooks SET kinds = '{', revision = revision + 1")
+            await engine.submit(MESSAGE, "a@sender.test", "b@dest.test")
+            await receiver.wait_for(1)
+            while not await failures(engine):
+                await engine.submit(MESSAGE, "a@sender.test", "b@dest.test")
+            assert "webhooks failed, and will begin anew" in engine.log()
+            write(engine, "UPDATE webhooks SET kinds = NULL, revision = revision + 1")
+            await hooks.wait_for(2)
+            assert await engine.stop() == 0
