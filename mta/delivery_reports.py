@@ -28,7 +28,7 @@ from mta.core.ids import milliseconds, new_id
 from mta.core.message import Message
 from mta.core.reply import Reply
 from mta.core.submission import Door, Submission
-from mta.logs import log_event
+from mta.logs import log_event, log_warning
 from storage import delivery_reports, submissions
 from storage.database import Connection, Database
 from storage.delivery_reports import DueRecipient, DueReport
@@ -104,7 +104,7 @@ class DeliveryReports:
         except (StorageFull, StorageUnavailable) as error:
             if self._database.is_failed:
                 raise
-            log_event("delivery_report_put_off", error=error)
+            log_warning("delivery_report_put_off", error=error)
             return TROUBLE_PAUSE
         if next_at is None:
             return None
@@ -141,7 +141,7 @@ class DeliveryReports:
             data = compose_report(report, max_returned=self._rules.max_returned)
             return _submission(data, due, to, public_id)
         except (AddressError, ComposeError, HeaderError) as error:  # a damaged row
-            log_event("delivery_report_failed", about=due.email_id, error=error)
+            log_warning("delivery_report_failed", about=due.email_id, error=error)
             return None
 
     def _report(

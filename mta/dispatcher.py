@@ -35,7 +35,7 @@ from mta.core.shaping import (
 )
 from mta.delivery import Tools, Worker
 from mta.idle_pool import IdlePool
-from mta.logs import log_event
+from mta.logs import log_event, log_warning
 from mta.ready_queue import Delivery
 from mta.settling import Result, answer
 from mta.site import Site, SiteView
@@ -373,7 +373,7 @@ class Dispatcher:
                 for site in self._sites.values():
                     await self._give_back(site, now)
         except TimeoutError:
-            log_event("claims_kept", reason="storage did not answer; the next start frees them")
+            log_warning("claims_kept", reason="storage did not answer; the next start frees them")
 
     def explain(self, name: str) -> SiteView | None:
         """Return what the site of that name (Route.site) waits for; None: it has nothing here."""

@@ -17,7 +17,7 @@ from mta.batching import Batcher
 from mta.core.disposition import Why
 from mta.core.frozen import frozen
 from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
-from mta.logs import log_event
+from mta.logs import log_warning
 from storage import directives, domains, engine_state, faults, queue, return_hosts
 from storage.database import Connection, Database
 from storage.domains import DkimKeyRecord
@@ -182,7 +182,7 @@ class EngineStore:
             except (StorageFull, StorageUnavailable) as error:
                 if self._database.is_failed:
                     raise
-                log_event("storage_trouble", error=error, retry_in=wait)
+                log_warning("storage_trouble", error=error, retry_in=wait)
             await asyncio.sleep(wait)
             wait = min(2 * wait, MAX_WAIT)
 

@@ -20,7 +20,7 @@ WENT_WELL = 60.0
 Job = Callable[[], Coroutine[None, None, None]]
 """Works until it is cancelled, and can be called again after it failed."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -59,6 +59,6 @@ class Jobs:
                     raise
                 self.failures[name] += 1
                 pause = FIRST_PAUSE if clock() - began > WENT_WELL else pause
-                _log.exception("%s failed, and will begin anew in %g s", name, pause)
+                logger.exception("%s failed, and will begin anew in %g s", name, pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,13 +21,27 @@ _EVENTS = logging.getLogger("mta.event")
 
 
 def log_event(kind: str, **fields: object) -> None:
-    """Log one event of a message's life with its fields.
+    """Log one event of a message's life, or of the server's, with its fields.
 
     For example kind "delivered" with email="em_..." and to="example.com". Empty fields (None and
     "") are left out of the line.
     """
-    if _EVENTS.isEnabledFor(logging.INFO):
-        record = logging.LogRecord(_EVENTS.name, logging.INFO, __file__, 0, kind, None, None)
+    _log(logging.INFO, kind, fields)
+
+
+def log_warning(kind: str, **fields: object) -> None:
+    """Log an event that somebody should look at, if it goes on."""
+    _log(logging.WARNING, kind, fields)
+
+
+def log_error(kind: str, **fields: object) -> None:
+    """Log an event that should not happen."""
+    _log(logging.ERROR, kind, fields)
+
+
+def _log(level: int, kind: str, fields: Mapping[str, object]) -> None:
+    if _EVENTS.isEnabledFor(level):
+        record = logging.LogRecord(_EVENTS.name, level, __file__, 0, kind, None, None)
         kept = {name: value for name, value in fields.items() if value not in (None, "")}
         record.__dict__["fields"] = kept
         _EVENTS.handle(record)

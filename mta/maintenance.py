@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-from mta.logs import log_event
+from mta.logs import log_warning
 from storage import (
     automation_runs,
     credit_ledger,
@@ -78,7 +78,7 @@ class Maintenance:
         try:
             await work()
         except (StorageFull, StorageUnavailable) as error:
-            log_event("maintenance_put_off", error=error)
+            log_warning("maintenance_put_off", error=error)
 
     async def remove_orphans(self) -> None:
         """Remove spool files that crashes left without a message, or half written."""

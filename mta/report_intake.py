@@ -1,7 +1,7 @@
 """Reads the reports that were kept, finds the mail they are about, and writes down what follows.
 
-    take      storage/reports.py       note that reading begins: one that kills its reader is given
-                                       up after three tries
+    take      storage/reports.py       note that reading begins: one that kills its reader, or that
+                                       we fail at, is given up after three tries
     parse     report_parser.py         in a process of its own, bounded
     match     storage/correlation.py   sealed address, token, or id -> entry
     apply     storage/feedback.py      event, suppression, and the delivery report that whoever
@@ -13,6 +13,8 @@ Nothing here answers whoever sent the report. Not here: receiving (reports.py).
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,21 +39,24 @@ from mta.core.report_facts import ReportFacts
 from mta.core.return_path import Purpose
 from mta.core.suppression import SuppressionPolicy
 from mta.core.unsubscribe import read_token
-from mta.logs import log_event
+from mta.logs import log_event, log_warning
 from mta.report_doorway import read_known
-from mta.report_parser import ParserDied, ReportParser
+from mta.report_parser import NoParser, ParserDied, ReportParser
 from storage import correlation, faults, feedback, reports, unsubscribes
 from storage.database import Connection, Database
-from storage.errors import StorageFull, StorageUnavailable
+from storage.errors import StorageError, StorageFull, StorageUnavailable
 from storage.feedback import EntryRef
 from storage.reports import WaitingReport
 
 STEP = 10
 """Reports taken at a time: as many may be tried once too often by a crash."""
 TROUBLE_PAUSE = 5.0
-"""Seconds until storage that is full or locked is asked again."""
+"""Seconds until storage that is full or locked, or what does not start, is asked again."""
 IDLE_TIME = 60.0
 """Seconds after which a parser without work is ended."""
+
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -91,6 +96,7 @@ class ReportIntake:
         self._now = now
         self._news = asyncio.Event()
         self._news.set()
+        self._taken: deque[WaitingReport] = deque()
 
     def kick(self) -> None:
         """Say that there may be something to read."""
@@ -118,35 +124,49 @@ class ReportIntake:
         try:
             while await self.read_some():
                 pass
-        except (StorageFull, StorageUnavailable) as error:
+        except (StorageFull, StorageUnavailable, NoParser) as error:
             if self._database.is_failed:
                 raise
-            log_event("report_put_off", error=error)
+            log_warning("report_put_off", error=error)
             await asyncio.sleep(TROUBLE_PAUSE)
             self._news.set()
 
     async def read_some(self) -> int:
-        """Read the reports that have waited longest; return how many that were."""
-        if not await self._database.read(reports.has_waiting):
-            return 0
-        taken = await self._database.write(partial(reports.take, limit=STEP))
-        for place, report in enumerate(taken):
-            try:
-                facts = await self._parser.parse(report.data)
-            except ParserDied as error:
-                log_event("report_unread", report=report.id, tries=report.tries, error=error)
-                rest = [one.id for one in taken[place + 1 :]]
-                await self._database.write(partial(reports.untake, report_ids=rest))
-                break
+        """Read the reports that have waited longest; return how many that were.
+
+        Raises:
+            StorageError, NoParser: the next call goes on with the report that it happened to.
+        """
+        if not self._taken:
+            if not await self._database.read(reports.has_waiting):
+                return 0
+            self._taken += await self._database.write(partial(reports.take, limit=STEP))
+        count = len(self._taken)
+        while self._taken:
+            await self._read(self._taken[0])
+            self._taken.popleft()
+        return count
+
+    async def _read(self, report: WaitingReport) -> None:
+        """Read one; where that fails, it waits to be taken again, and is given up in the end."""
+        try:
+            facts = await self._parser.parse(report.data)
             now = self._now()
             faults.reach("before_report_done")
             done = await self._database.write(
                 partial(apply, report=report, facts=facts, rules=self._rules, now=now)
             )
-            log_event("report", report=report.id, read_as=facts.kind.value, **done.as_log())
-            if done.has_effect:
-                self._on_events()
-        return len(taken)
+        except (StorageError, NoParser):
+            raise
+        except ParserDied as error:
+            log_warning("report_unread", report=report.id, tries=report.tries, error=error)
+            return
+        except Exception:
+            logger.exception("report %d, try %d: we failed at it", report.id, report.tries)
+            return
+        log_event("report", report=report.id, read_as=facts.kind.value, **done.as_log())
+        if done.has_effect:
+            self._on_events()
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 from mta import systemd
 from mta.core.frozen import frozen
-from mta.logs import log_event
+from mta.logs import log_error, log_event
 from mta.roles import Part
 
 READY, BEAT = b"r", b"."
@@ -224,7 +224,7 @@ class Supervisor:
         if child.ends_at is not None:
             self._is_replaced(child)
             return
-        log_event("process_ended", level=logging.ERROR, part=child.part.name, pid=pid, code=code)
+        log_error("process_ended", part=child.part.name, pid=pid, code=code)
         if not child.was_ready and not self._take_back(child) and not self._is_announced:
             self._end(code if code > 0 else 1)
             return
@@ -276,7 +276,7 @@ class Supervisor:
         """Go back to the orders before the last ones, if these are new; tell whether they were."""
         if self._former is None:
             return False
-        log_event("reload_failed", level=logging.ERROR, part=child.part.name)
+        log_error("reload_failed", part=child.part.name)
         self.orders, self._former = self._former, None
         self._outdated = [*(self._renewed - {child})]
         self._renewed.clear()

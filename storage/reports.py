@@ -5,7 +5,7 @@ Not here: receiving (mta/reports.py), reading (mta/report_intake.py), what follo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 
@@ -134,14 +134,6 @@ def take(connection: Connection, *, limit: int) -> list[WaitingReport]:
         )
         for row, data, recipients, tenant_id, tries, received_at in sorted(rows)
     ]
-
-
-def untake(connection: Connection, report_ids: Sequence[int]) -> None:
-    """Take back that reading was begun: it was not, and they wait as before (a write)."""
-    connection.executemany(
-        "UPDATE reports SET tries = tries - 1 WHERE id = ? AND state = 0",
-        [(one,) for one in report_ids],
-    )
 
 
 def is_waiting(connection: Connection, report_id: int) -> bool:

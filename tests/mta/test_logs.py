@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mta.logs import log_event, logging_to_stderr
+from mta.logs import log_error, log_event, logging_to_stderr
 
 HOSTILE = "550 no\r\n2026-01-01T00:00:00.000Z info forged\x1b[2J\u2028"
 
@@ -52,8 +52,10 @@ def test_the_level_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     with logging_to_stderr(style="plain", level="warning"):
         log_event("queued", email="em_1")
         logging.getLogger("mta.test").warning("low disk")
-    (line,) = lines(capsys)
-    assert line.endswith("warning mta.test low disk")
+        log_error("process_ended", part="front")
+    first, second = lines(capsys)
+    assert first.endswith("warning mta.test low disk")
+    assert second.endswith("error mta.event process_ended part=front")
 
 
 def test_a_traceback_is_readable_in_plain_and_one_field_in_json(

@@ -24,9 +24,12 @@ from mta.core.suppression import SuppressionPolicy
 from mta.core.unsubscribe import Unsubscribe, UnsubscribeOffer, token
 from mta.report_import import mails_in, report_of
 from mta.report_intake import IntakeRules, ReportIntake
-from mta.report_parser import ParserDied
-from storage import delivery_reports, events, reports, suppressions
+from mta.report_parser import NoParser, ParserDied
+from storage import correlation, delivery_reports, events, reports, suppressions
+from storage.database import Connection
+from storage.errors import StorageFull
 from storage.events import JournalEntry
+from storage.feedback import EntryRef
 from storage.reports import NewReport
 from tests.storage import builders
 from tests.support.databases import new_database
@@ -37,16 +40,20 @@ SECRET = b"s" * 32
 RULES = AddressRules("b.test", frozenset({"b.test"}), (SECRET,), timedelta(days=45))
 
 
+DEADLY = b"deadly"
+
+
 class FakeParser:
-    """Reads in this process; may die as often as it is told to."""
+    """Reads in this process; there may be none, and it dies of mail that is deadly."""
 
     def __init__(self) -> None:
-        self.deaths = 0
+        self.is_there = True
         self.parsed = 0
 
     async def parse(self, data: bytes) -> ReportFacts:
-        if self.deaths:
-            self.deaths -= 1
+        if not self.is_there:
+            raise NoParser("own.toml: nonsense")
+        if data == DEADLY:
             raise ParserDied("of old age")
         self.parsed += 1
         return facts_of(data, read_report(data, shipped()))
@@ -318,15 +325,54 @@ async def test_whoever_submitted_by_smtp_is_owed_a_report(desk: Desk) -> None:
 
 async def test_m10_a_report_that_kills_its_reader_is_given_up(desk: Desk) -> None:
     _, [entry] = desk.sent("ant@example.net")
-    desk.report(b"deadly", path(entry))
+    desk.report(DEADLY, path(entry))
     desk.report(dsn(MAIL, "ant@example.net"), path(entry))
     for tries in (1, 2, 3):
-        desk.parser.deaths = 1
-        await desk.intake.read_some()
+        assert await desk.intake.read_some()
         assert desk.row("SELECT state, tries FROM reports ORDER BY id LIMIT 1") == (0, tries)
-        assert desk.row("SELECT tries FROM reports ORDER BY id DESC LIMIT 1") == (0,)
-    assert len(await desk.read()) == 1  # the other one is read
-    assert desk.row("SELECT state, data FROM reports ORDER BY id LIMIT 1") == (2, b"deadly")
+        assert desk.row("SELECT state, tries FROM reports ORDER BY id DESC LIMIT 1") == (1, 1)
+    assert not await desk.intake.read_some()
+    assert desk.row("SELECT state, data FROM reports ORDER BY id LIMIT 1") == (2, DEADLY)
+
+
+async def test_a_report_that_we_fail_at_is_given_up_and_the_others_are_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(connection: Connection, number: int, tenant_id: int) -> EntryRef | None:
+        if number == first:
+            raise LookupError("a row of nonsense")
+        return entry_of(connection, number, tenant_id)
+
+    entry_of = correlation.entry_of
+    monkeypatch.setattr(correlation, "entry_of", fail)
+    _, [first] = desk.sent("ant@example.net")
+    _, [second] = desk.sent("bee@example.net")
+    desk.report(dsn(MAIL, "ant@example.net"), path(first))
+    desk.report(dsn(MAIL, "bee@example.net"), path(second))
+    assert [event.recipient for event in await desk.read()] == ["bee@example.net"]
+    assert desk.row("SELECT state, tries FROM reports ORDER BY id LIMIT 1") == (2, 3)
+    assert "a row of nonsense" in caplog.text
+
+
+@pytest.mark.parametrize("trouble", ["no parser", "full"])
+async def test_trouble_that_is_not_the_reports_costs_it_no_try(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StorageFull("database or disk is full")
+
+    _, [entry] = desk.sent("ant@example.net")
+    desk.report(dsn(MAIL, "ant@example.net"), path(entry))
+    desk.parser.is_there = trouble != "no parser"
+    with monkeypatch.context() as patch:
+        if trouble == "full":
+            patch.setattr(reports, "finish", full)
+        for _ in range(5):
+            with pytest.raises((StorageFull, NoParser)):
+                await desk.intake.read_some()
+    desk.parser.is_there = True
+    assert len(await desk.read()) == 1
+    assert desk.row("SELECT state, tries FROM reports") == (1, 1)
 
 
 async def test_the_task_reads_what_was_there_and_what_comes(desk: Desk) -> None:

@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from mta import report_parser
 from mta.core.report import ReportKind
-from mta.report_parser import ParserDied, ReportParser
+from mta.report_parser import NoParser, ParserDied, ReportParser
 from tests.support.report_mails import VACATION, arf, dsn
 
 MAIL = b"From: a@sender.test\r\nTo: ant@example.net\r\n\r\nbody\r\n"
@@ -44,23 +45,57 @@ async def test_m10_a_killed_parser_is_replaced(parser: ReportParser) -> None:
     assert (await parser.parse(VACATION)).kind is ReportKind.AUTOREPLY
 
 
+READY = r"import sys, time; sys.stdout.buffer.write(b'\0\0\0\2\"\"'); sys.stdout.buffer.flush();"
+
+
 @pytest.mark.parametrize(
     "program",
     [
-        "import time; time.sleep(60)",
+        "time.sleep(60)",
         "pass",
-        r"import sys; sys.stdin.buffer.read(4); sys.stdout.buffer.write(b'\0\0\0\2{}')",
-        r"import sys; sys.stdin.buffer.read(4); sys.stdout.buffer.write(b'\xff\xff\xff\xff')",
-        r"import sys; sys.stdin.buffer.read(4); sys.stdout.buffer.write(b'\0\0\0\5junk!')",
+        r"sys.stdin.buffer.read(4); sys.stdout.buffer.write(b'\0\0\0\2{}')",
+        r"sys.stdin.buffer.read(4); sys.stdout.buffer.write(b'\xff\xff\xff\xff')",
+        r"sys.stdin.buffer.read(4); sys.stdout.buffer.write(b'\0\0\0\5junk!')",
     ],
     ids=["hangs", "ends", "answers nonsense", "answers too much", "answers no JSON"],
 )
 async def test_a_parser_that_fails_is_ended(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_parser, "BUDGET", 1.0)
-    parser = ReportParser(command=(sys.executable, "-c", program))
+    parser = ReportParser(command=(sys.executable, "-c", READY + program))
     with pytest.raises(ParserDied):
         await parser.parse(VACATION)
     assert parser.pid is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (sys.executable, "-c", "import time; time.sleep(60)"),
+        (sys.executable, "-c", "pass"),
+        (sys.executable, "-c", "print('hello')"),
+        ("/nowhere/python",),
+    ],
+    ids=["hangs", "ends", "answers nonsense", "is not there"],
+)
+async def test_a_parser_that_does_not_start_is_nobodys_fault(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_parser, "START", 0.5)
+    parser = ReportParser(command=command)
+    with pytest.raises(NoParser, match="the parser does not start: "):
+        await parser.parse(VACATION)
+    assert parser.pid is None
+
+
+async def test_rules_that_were_spoilt_are_named_and_read_again_when_good(tmp_path: Path) -> None:
+    rules = tmp_path / "own.toml"
+    rules.write_text("[[rule]]\nid = 5\n")
+    parser = ReportParser(rules)
+    with pytest.raises(NoParser, match=r"own\.toml.*id"):
+        await parser.parse(VACATION)
+    rules.write_text("")
+    assert (await parser.parse(VACATION)).kind is ReportKind.AUTOREPLY
+    await parser.close()
 
 
 @pytest.mark.parametrize(
