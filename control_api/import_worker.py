@@ -9,6 +9,7 @@ mark, so whatever ends the server, each row counts once. Reading is another proc
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
@@ -22,7 +23,7 @@ from mta.core.frozen import frozen
 from mta.core.json_text import decode
 from storage import audiences, faults, import_rows, imports
 from storage.database import Connection, Database
-from storage.errors import StorageFull, StorageUnavailable
+from storage.errors import StorageError, StorageFull, StorageUnavailable
 from storage.import_rows import AudienceGone, Step
 from storage.imports import ImportRecord
 
@@ -40,6 +41,10 @@ T = TypeVar("T")
 
 _GONE = "The audience was deleted."
 _DIED = "The file could not be read."
+OUR_FAULT = "An error of ours ended the import; the log of the server has it."
+"""What imports say that something went wrong with that nobody expected."""
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -125,7 +130,15 @@ class ImportWorker:
                 ended = _Ended("failed", str(error))
             except ReaderDied:
                 deaths += 1
-                ended = _Ended("failed", _DIED) if deaths == MAX_TRIES else None
+                if deaths == MAX_TRIES:
+                    ended = _Ended("failed", _DIED)
+                else:
+                    await asyncio.sleep(self._pause)
+            except StorageError:
+                raise
+            except Exception:
+                logger.exception("import %s", found.id)
+                ended = _Ended("failed", OUR_FAULT)
         finish = partial(
             imports.finish,
             number=found.row,

@@ -42,8 +42,10 @@ PATIENCE = 0.25
 """Seconds until less than a batch is written down, while there is more to post."""
 LAZY_CURSOR = 1000
 """Events of no interest to the endpoint that its stored cursor may be behind."""
+OUR_FAULT = "not posted, for an error of ours; the log of the server has it"
+"""What attempts say of a post that something went wrong with that nobody expected."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -128,9 +130,13 @@ class Lane:
             finally:
                 self._silence()
         if problem is not None:
-            self._attempts, self._dropped = [], 0
+            self.forget()
             raise problem
         return due_at
+
+    def forget(self) -> None:
+        """Let go of what is not written down; the next step begins at what is."""
+        self._window, self._attempts, self._dropped = None, [], 0
 
     async def _drive(self, group: asyncio.TaskGroup) -> datetime | None:
         """Keep posts under way, and memory and storage in step, until nothing is due."""
@@ -200,10 +206,14 @@ class Lane:
     async def _post(self, post: Post) -> tuple[Posted, datetime, timedelta]:
         """Make one post; return its outcome, when it began and how long it took."""
         at, started = self._tools.now(), time.monotonic()
-        form = format_named(self._tools.formats, self.record.format)
-        body = form.body_of(post.event)
-        headers = form.headers_of(post.event.id, at, body, self.record.secrets(at))
-        outcome = await self._tools.client.post(self.record.url, body, headers)
+        try:
+            form = format_named(self._tools.formats, self.record.format)
+            body = form.body_of(post.event)
+            headers = form.headers_of(post.event.id, at, body, self.record.secrets(at))
+            outcome = await self._tools.client.post(self.record.url, body, headers)
+        except Exception:
+            logger.exception("webhook %s: we failed at %s", self.record.id, post.event.id)
+            outcome = Unanswered(OUR_FAULT)
         return outcome, at, timedelta(seconds=time.monotonic() - started)
 
     def _settle(
@@ -214,7 +224,7 @@ class Lane:
         self._note(now, outcome)
         due_at = None
         if not outcome.is_success:
-            _log.info(
+            logger.info(
                 "webhook %s: %s not taken: %s", self.record.id, post.event.id, _short(outcome)
             )
             due_at = next_try(post.attempts + 1, outcome, now, self._tools.rng.random())
@@ -225,7 +235,7 @@ class Lane:
             result = Result.DELIVERED if outcome.is_success else Result.GIVEN_UP
             window.settle(post)
         if result is Result.GIVEN_UP:
-            _log.warning("webhook %s: gave up on %s", self.record.id, post.event.id)
+            logger.warning("webhook %s: gave up on %s", self.record.id, post.event.id)
         self._attempts.append(_attempt(post, outcome, at, latency, result))
         self._stir(window)
 
@@ -237,7 +247,7 @@ class Lane:
         self._is_gone |= is_gone(outcome)
         if self._breaker.is_open(now) and not was_open:
             level = logging.INFO if was_probing else logging.WARNING
-            _log.log(level, "webhook %s: paused until %s", self.record.id, self._breaker.until)
+            logger.log(level, "webhook %s: paused until %s", self.record.id, self._breaker.until)
 
     def _stir(self, window: Window) -> None:
         """Wake _drive at once when there is much to write or room to fill, or else soon."""
@@ -287,10 +297,10 @@ class Lane:
         """Say what else was written down than posts."""
         if report.dropped or excess:
             count = report.dropped + excess
-            _log.warning("webhook %s: %d events dropped, too many wait", self.record.id, count)
+            logger.warning("webhook %s: %d events dropped, too many wait", self.record.id, count)
         if report.disabled_for:
             self.is_over = True
-            _log.warning("webhook %s: disabled, it is %s", self.record.id, report.disabled_for)
+            logger.warning("webhook %s: disabled, it is %s", self.record.id, report.disabled_for)
             self._tools.kick()
 
 

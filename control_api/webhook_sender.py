@@ -34,8 +34,10 @@ _TURN = 10_000
 cursors say what retention may remove."""
 _STORAGE_PAUSE = timedelta(seconds=10)
 """How long storage is left alone after it has failed."""
+_FAULT_PAUSE = timedelta(minutes=1)
+"""How long an endpoint is left alone at which we have failed, unless there are news for it."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -156,9 +158,13 @@ class WebhookSender:
             return await lane.step()
         except StorageError as error:
             return self._later(error)
+        except Exception:
+            logger.exception("webhook %s: failed, and goes on later", lane.record.id)
+            lane.forget()
+            return self._tools.now() + _FAULT_PAUSE
 
     def _later(self, error: StorageError) -> datetime:
-        _log.warning("webhooks wait for storage: %s", error)
+        logger.warning("webhooks wait for storage: %s", error)
         return self._tools.now() + _STORAGE_PAUSE
 
     async def _wait(self, event: asyncio.Event, until: datetime | None) -> None:

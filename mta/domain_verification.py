@@ -25,7 +25,7 @@ from storage import domain_checks, domains
 from storage.database import Database
 from storage.domain_checks import CheckRules, Concluded, Look
 from storage.domains import DkimKeyRecord, DomainRecord
-from storage.errors import StorageFull, StorageUnavailable
+from storage.errors import StorageError, StorageFull, StorageUnavailable
 
 AT_ONCE = 10
 """Domains looked at at the same time because they are due, and as many because somebody asks."""
@@ -33,6 +33,8 @@ LONGEST_SLEEP = 60.0
 """Seconds until it is looked whether something is due; a lost kick costs no more."""
 STORAGE_PAUSE = 10.0
 """Seconds for which storage is left alone after it has failed."""
+FAULT_PAUSE = timedelta(minutes=15)
+"""Until the next look at a domain at which we have failed."""
 LEAST_KEY_LIFE = timedelta(days=7)
 """How long the record of a retired key stays at least: other servers queue mail too."""
 
@@ -131,11 +133,22 @@ class DomainVerifier:
         )
         async with asyncio.TaskGroup() as group:
             for domain in due:
-                group.create_task(self._verify(domain), name=domain.name)
+                group.create_task(self._verify_due(domain), name=domain.name)
         next_due = await self._database.read(domain_checks.next_due)
         if next_due is None:
             return LONGEST_SLEEP
         return min((next_due - self._now()).total_seconds(), LONGEST_SLEEP)
+
+    async def _verify_due(self, domain: DomainRecord) -> None:
+        """Look at one of several; what nobody expected to go wrong with it is only its own."""
+        try:
+            await self._verify(domain)
+        except StorageError:
+            raise
+        except Exception:
+            logger.exception("%s: no look at its records", domain.name)
+            until = self._now() + FAULT_PAUSE
+            await self._database.write(lambda db: domain_checks.put_off(db, domain.id, until=until))
 
     async def _verify(self, domain: DomainRecord) -> None:
         look = await take_look(domain, self._instance, self._resolver)

@@ -81,6 +81,13 @@ def next_due(connection: Connection) -> datetime | None:
     return None if row[0] is None else ids.moment(row[0])
 
 
+def put_off(connection: Connection, domain_id: str, *, until: datetime) -> None:
+    """Have the next look at a domain wait until then (a write)."""
+    connection.execute(
+        "UPDATE domains SET next_check_at = ? WHERE id = ?", (ids.milliseconds(until), domain_id)
+    )
+
+
 def conclude(
     connection: Connection, domain_id: str, look: Look, *, rules: CheckRules, now: datetime
 ) -> Concluded | None:

@@ -20,7 +20,7 @@ from control_api.import_reader import (
     job_to_json,
 )
 from control_api.import_rows import BATCH, MAX_LINES, Batch, Job, UnreadableError
-from control_api.import_worker import ImportWorker
+from control_api.import_worker import OUR_FAULT, ImportWorker
 from mta.core.contact import Status
 from mta.core.contact_csv import Layout
 from storage import imports
@@ -120,6 +120,13 @@ class Dying(InlineReader):
         return await super().next()
 
 
+class Faulty(InlineReader):
+    """Has an error that nobody knows of."""
+
+    async def next(self) -> Batch | None:
+        raise LookupError("nobody expected this")
+
+
 class Waiting(InlineReader):
     """Stands still behind its first batch, until told."""
 
@@ -176,6 +183,23 @@ async def queued(api: Api, file: Path) -> tuple[str, str]:
 
 
 class TestWorking:
+    async def test_an_error_of_ours_ends_one_import_and_no_other(
+        self, api: Api, file: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        _, first = await queued(api, file)
+        other = await audience(api, name="Others")
+        second = (await upload(api.client, other, b"email\na@x.test\n")).json["id"]
+        kinds = iter((Faulty, InlineReader))
+
+        def open_reader(job: Job) -> ImportReader:
+            return next(kinds)(job)
+
+        async with running(api, open_reader):
+            failed, done = await finished(api, first), await finished(api, second)
+        assert (failed["status"], failed["problem"]) == ("failed", OUR_FAULT)
+        assert "nobody expected this" in caplog.text
+        assert done["status"] == "completed"
+
     async def test_a_reader_that_dies_costs_no_row_and_repeats_none(
         self, api: Api, file: Path
     ) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from control_api import webhook_lane
+from control_api.webhook_formats import WebhookFormat
 from control_api.webhook_lane import WINDOW, Lane, Tools
 from control_api.webhook_message import SECRET_SIZE, format_secret
 from control_api.webhook_plan import FAILURES_TO_PAUSE, FIRST_PAUSE, RETRY_AFTER
@@ -138,6 +140,24 @@ async def rig(api: Api) -> AsyncIterator[Rig]:
 
 
 class TestPosting:
+    async def test_an_event_that_we_fail_at_is_a_post_that_failed(
+        self, rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*_: object) -> WebhookFormat:
+            monkeypatch.undo()
+            raise LookupError("nobody expected this")
+
+        monkeypatch.setattr(webhook_lane, "format_named", fail)
+        rig.queue(3)
+        await rig.lane.step()
+        assert sorted(rig.seqs()) == [2, 3]
+        [attempt] = rig.attempts(1)
+        assert (attempt.result, attempt.error) == (Result.FAILED, webhook_lane.OUR_FAULT)
+        assert "nobody expected this" in caplog.text
+        rig.clock.now += 2 * RETRY_AFTER[0]
+        await rig.lane.step()
+        assert sorted(rig.seqs()) == [1, 2, 3]
+
     async def test_event_arrives_signed(self, rig: Rig) -> None:
         rig.clock.now = datetime.now(UTC)
         [email_id] = rig.queue(tags=(("kind", "invoice"),), metadata={"order": 7})

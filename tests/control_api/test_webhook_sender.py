@@ -9,11 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import pytest
+
 from control_api.webhook_sender import WebhookSender
-from storage import webhook_retries, webhooks
+from storage import webhook_outbox, webhook_retries, webhooks
 from storage.database import Connection, Database
 from storage.errors import StorageUnavailable
+from storage.webhook_outbox import Outbox, Place
 from storage.webhook_retries import Retry
+from storage.webhooks import WebhookRecord
 from tests.control_api.conftest import Api
 from tests.control_api.test_webhook_lane import add_webhook, queue
 from tests.support.http_receiver import HttpReceiver, hang
@@ -61,6 +65,33 @@ class TestSender:
                     sender.kick()
                     await fast.wait_for(count)
             assert len(slow.received) <= 10
+
+    async def test_an_endpoint_that_we_fail_at_goes_on_later_and_the_others_at_once(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(
+            connection: Connection, webhook: WebhookRecord, place: Place, now: datetime
+        ) -> Outbox:
+            if webhook.id == poor.id:
+                raise LookupError("nobody expected this")
+            return read(connection, webhook, place, now)
+
+        async with HttpReceiver() as first, HttpReceiver() as second:
+            poor = add_webhook(api, first.url)
+            add_webhook(api, second.url)
+            read = webhook_outbox.read
+            async with running(api) as sender:
+                with monkeypatch.context() as patch:
+                    patch.setattr(webhook_outbox, "read", fail)
+                    for count in (1, 2):
+                        queue(api)
+                        sender.kick()
+                        await second.wait_for(count)
+                assert "nobody expected this" in caplog.text
+                assert not first.received
+                queue(api)
+                sender.kick()
+                await first.wait_for(3)
 
     async def test_endpoints_come_and_go(self, api: Api) -> None:
         async with HttpReceiver() as first, HttpReceiver() as second:

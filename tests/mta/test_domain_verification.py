@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from mta import domain_verification
 from mta.core.domain_records import Instance, KeyState, dkim_record
 from mta.core.domain_standing import DomainStatus
 from mta.core.event import EventKind
 from mta.dkim_keys import ED25519, KeyFiles
-from mta.domain_verification import DomainVerifier
+from mta.domain_verification import DomainVerifier, take_look
 from mta.resolver import Resolver
-from storage import dkim_rotation, domains, events
+from storage import dkim_rotation, domain_checks, domains, events
 from storage.database import Database
-from storage.domain_checks import CheckRules
+from storage.domain_checks import CheckRules, Look
 from storage.domains import DkimKeyRecord, DomainRecord
 from tests.support.databases import new_database
 from tests.support.fake_dns import FakeDns, Fault
@@ -138,6 +139,27 @@ async def test_what_is_due_is_looked_at_and_the_rest_is_not(rig: Rig) -> None:
         await asyncio.wait_for(rig.told.wait(), 10)
     assert rig.domain().standing.status is DomainStatus.VERIFIED
     assert rig.domain("new.test").standing.status is DomainStatus.NOT_STARTED
+
+
+async def test_one_at_which_we_fail_holds_up_no_other(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(domain: DomainRecord, instance: Instance, resolver: Resolver) -> Look:
+        if domain.name == "bad.test":
+            raise LookupError("nobody expected this")
+        return await take_look(domain, instance, resolver)
+
+    monkeypatch.setattr(domain_verification, "take_look", fail)
+    for name in ("bad.test", "a.test"):
+        await rig.add(name)
+    rig.publish()
+    rig.now += DAY
+    await rig.verifier._look_at_due()
+    assert "nobody expected this" in caplog.text
+    assert rig.domain().standing.status is DomainStatus.VERIFIED
+    due = rig.database.read_now(lambda db: domain_checks.due(db, rig.now, limit=9))
+    assert due == []
+    assert rig.domain("bad.test").standing.status is DomainStatus.NOT_STARTED
 
 
 async def test_a_kick_brings_the_next_look_forward(rig: Rig) -> None:
