@@ -32,8 +32,10 @@ _BURST = 0.1
 """Seconds in which all kicks count as one; commits may come by the hundred a second."""
 _STORAGE_PAUSE = timedelta(seconds=10)
 """How long storage is left alone after it has failed."""
+_FAULT_PAUSE = timedelta(minutes=1)
+"""How long an automation is left alone at which we have failed."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class AutomationRunner:
@@ -45,6 +47,7 @@ class AutomationRunner:
         self._steps = Steps(tools)
         self._posts = Posts(tools)
         self._posting: dict[int, asyncio.Task[None]] = {}
+        self._resting: dict[int, datetime] = {}
         self._kicked = asyncio.Event()
 
     def kick(self) -> None:
@@ -68,7 +71,7 @@ class AutomationRunner:
         return until
 
     def _later(self, error: StorageError) -> datetime:
-        _log.warning("automations wait for storage: %s", error)
+        logger.warning("automations wait for storage: %s", error)
         return self._tools.now() + _STORAGE_PAUSE
 
     async def turn(self, group: asyncio.TaskGroup) -> datetime | None:
@@ -84,9 +87,21 @@ class AutomationRunner:
             pass
         found = await self._tools.database.read(automation_runs.work)
         now = self._tools.now()
+        self._resting = {row: until for row, until in self._resting.items() if until > now}
         for work in found:
-            await self._do(work, now, group)
+            if work.row not in self._resting:
+                await self._try_to_do(work, now, group)
         return min(self._times(found), default=None)
+
+    async def _try_to_do(self, work: Work, now: datetime, group: asyncio.TaskGroup) -> None:
+        """Do something of what is due; an automation that we fail at rests, the others go on."""
+        try:
+            await self._do(work, now, group)
+        except StorageError:
+            raise
+        except Exception:
+            logger.exception("automation %d: failed, and goes on later", work.row)
+            self._resting[work.row] = now + _FAULT_PAUSE
 
     async def _do(self, work: Work, now: datetime, group: asyncio.TaskGroup) -> None:
         if work.is_deleted:
@@ -104,6 +119,9 @@ class AutomationRunner:
     def _times(self, found: Iterable[Work]) -> Iterable[datetime]:
         """Yield when there is something to do; posts that are being made tell by a kick."""
         for work in found:
+            if work.row in self._resting:
+                yield self._resting[work.row]
+                continue
             if work.is_deleted:
                 yield self._tools.now()  # perhaps there is more of it
                 continue
@@ -114,8 +132,11 @@ class AutomationRunner:
         try:
             await self._posts.work_off(row)
         except StorageError as error:
-            _log.warning("webhooks of automations wait for storage: %s", error)
+            logger.warning("webhooks of automations wait for storage: %s", error)
             await asyncio.sleep(_STORAGE_PAUSE.total_seconds())
+        except Exception:
+            logger.exception("automation %d: its webhooks failed, and go on later", row)
+            self._resting[row] = self._tools.now() + _FAULT_PAUSE
         finally:
             del self._posting[row]
             self.kick()

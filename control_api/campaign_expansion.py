@@ -11,6 +11,7 @@ Not here: requests (campaigns.py), letters (campaign_letter.py), turns (storage/
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ from storage.campaign_turns import Made, Skip, Taken, Turn, Turns
 from storage.campaigns import CampaignRecord
 from storage.credits import InsufficientCredits
 from storage.database import Connection, Database
-from storage.errors import StorageFull, StorageUnavailable
+from storage.errors import StorageError, StorageFull, StorageUnavailable
 from storage.memberships import MemberRecord
 from storage.submissions import DomainNotAllowed
 
@@ -58,6 +59,8 @@ _REASONS = {
 """Why a campaign pauses, for what keeps its mail from being accepted."""
 TROUBLE = 5.0
 """Seconds to wait while storage has trouble."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -138,14 +141,24 @@ class CampaignSender:
         wait = LONG
         at_work = await self._database.read(campaigns.at_work)
         for campaign in at_work:
-            if campaign.status is CampaignStatus.SCHEDULED:
-                wait = min(wait, await self._start_if_due(campaign))
-            else:
-                wait = min(wait, await self._go_on(campaign))
+            wait = min(wait, await self._advance_one(campaign))
         for row in self._letters.keys() - {one.row for one in at_work}:
             del self._letters[row]
             self._checked.pop(row, None)
         return wait
+
+    async def _advance_one(self, campaign: CampaignRecord) -> float:
+        """Let one take a step; where we fail at it, it is paused, and the others go on."""
+        try:
+            if campaign.status is CampaignStatus.SCHEDULED:
+                return await self._start_if_due(campaign)
+            return await self._go_on(campaign)
+        except StorageError:
+            raise
+        except Exception:
+            logger.exception("campaign %s", campaign.id)
+            await self._pause(campaign, UNEXPECTED.code)
+            return LONG
 
     async def _start_if_due(self, campaign: CampaignRecord) -> float:
         due = campaign.plan.send_at or campaign.created_at

@@ -12,6 +12,7 @@ and 6, RFC 3464.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -39,6 +40,8 @@ GATHER = timedelta(seconds=30)
 """How long what is due about some recipients of a mail waits for the others."""
 TROUBLE_PAUSE = 5.0
 """Seconds until storage that is full or locked is asked again."""
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -142,6 +145,11 @@ class DeliveryReports:
             return _submission(data, due, to, public_id)
         except (AddressError, ComposeError, HeaderError) as error:  # a damaged row
             log_warning("delivery_report_failed", about=due.email_id, error=error)
+            return None
+        except StorageError:
+            raise
+        except Exception:
+            logger.exception("delivery report about %s: given up", due.email_id)
             return None
 
     def _report(

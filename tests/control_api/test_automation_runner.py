@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from control_api.automation_posts import Posts
 from control_api.automation_runner import AutomationRunner
 from control_api.automation_tools import Tools
 from control_api.personal_mail import PATIENCE, Composer
 from control_api.webhook_message import headers_of
 from mta.core.automation_plan import MAX_ENTRIES, WEBHOOK_RETRIES
+from storage import automation_runs
+from storage.database import Connection
 from tests.control_api.conftest import Api, parsed
 from tests.support.http_receiver import HttpReceiver, hang, status
 
@@ -164,6 +167,31 @@ class TestSending:
         assert sorted(await rig.mails()) == sorted([f"P <{one}>" for one in people] * 2)
         for each in automations:
             assert await rig.counts(each) == {"runs": 3, "completed": 3}
+
+    async def test_one_that_we_fail_at_rests_and_the_others_go_on(
+        self, rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(connection: Connection, row: int, **more: Any) -> Any:
+            if row == 1:
+                raise LookupError("nobody expected this")
+            return due(connection, row, **more)
+
+        due = automation_runs.due
+        monkeypatch.setattr(automation_runs, "due", fail)
+        await rig.contact("bee@dest.test", name="Bee")
+        made = [await rig.make(rig.send()) for _ in range(2)]
+        for each in made:
+            await rig.execute(each, "bee@dest.test", {"n": 7})
+        until = await rig.work()
+        assert "nobody expected this" in caplog.text
+        assert [await rig.counts(each) for each in made] == [
+            {"runs": 1, "active": 1},
+            {"runs": 1, "completed": 1},
+        ]
+        assert until == rig.api.clock() + timedelta(minutes=1)
+        monkeypatch.undo()
+        assert await rig.wait(minutes=1) is None
+        assert await rig.counts(made[0]) == {"runs": 1, "completed": 1}
 
     async def test_the_mail_says_of_which_run_it_is(self, rig: Rig) -> None:
         await rig.contact("bee@dest.test")
@@ -543,6 +571,22 @@ class TestWebhooks:
         assert post.headers["webhook-signature"] == signed["webhook-signature"]
         run = await rig.run(made, run_id)
         assert (run["status"], results(run)) == ("completed", [("webhook", "done")])
+
+    async def test_a_post_that_we_fail_at_is_made_later(
+        self, rig: Rig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(posts: Posts, row: int) -> None:
+            raise LookupError("nobody expected this")
+
+        async with HttpReceiver() as receiver:
+            await rig.contact("bee@dest.test")
+            made = await rig.make({"type": "webhook", "url": receiver.url})
+            await rig.execute(made, "bee@dest.test")
+            with monkeypatch.context() as patch:
+                patch.setattr(Posts, "work_off", fail)
+                assert await rig.work() == rig.api.clock() + timedelta(minutes=1)
+            assert await rig.wait(minutes=1) is None
+            assert len(receiver.received) == 1
 
     async def test_a_dead_endpoint_holds_up_nobody_else(self, rig: Rig) -> None:
         async with HttpReceiver() as receiver:

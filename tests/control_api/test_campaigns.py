@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from control_api import campaign_letter
 from control_api.campaign_payload import MAX_RECIPIENTS, MAX_TESTS
 from control_api.schemas import campaigns as schemas
 from mta.core.access import Access
 from mta.core.campaign import Brakes, CampaignStatus
-from storage import retention
+from storage import campaign_turns, retention
+from storage.campaigns import CampaignRecord
+from storage.database import Connection
 from storage.entries import EntryState
 from tests.control_api.campaigning import CAMPAIGNS, DRAFT, Campaigning
 from tests.control_api.conftest import Api
@@ -312,6 +315,30 @@ class TestSending:
         await desk.ok("POST", f"{path}/resume")
         await desk.advance()
         assert len(desk.recipients()) == 2
+
+    @pytest.mark.parametrize("what", ["material", "next_turns"])
+    async def test_one_that_we_fail_at_is_paused_and_the_others_go_on(
+        self, desk: Campaigning, what: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = {"material": campaign_letter, "next_turns": campaign_turns}[what]
+        real = getattr(module, what)
+
+        def fail(connection: Connection, campaign: CampaignRecord, **more: Any) -> Any:
+            if f"/v1/campaigns/{campaign.id}" == first:
+                raise LookupError("nobody expected this")
+            return real(connection, campaign, **more)
+
+        first = await desk.sent(recipients=[ANT])
+        second = await desk.sent(recipients=[BEE])
+        monkeypatch.setattr(module, what, fail)
+        await desk.advance()
+        shown = await desk.ok("GET", first)
+        assert (shown["status"], shown["pause_reason"]) == ("paused", "internal_error")
+        assert (await desk.ok("GET", second))["counts"]["queued"] == 1
+        monkeypatch.undo()
+        await desk.ok("POST", f"{first}/resume")
+        await desk.advance()
+        assert sorted(desk.recipients()) == sorted([ANT, BEE])
 
     async def test_a_test_key_sends_to_the_sandbox(self, desk: Campaigning) -> None:
         path = await desk.campaign(recipients=[ANT])

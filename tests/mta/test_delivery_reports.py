@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+import mta.delivery_reports
 from mta.core import ids
 from mta.core.address import parse_address
+from mta.core.delivery_report import Report
 from mta.core.envelope import Envelope, Recipient
 from mta.core.submission import Door
 from mta.delivery_reports import DeliveryReports, ReportRules
@@ -226,6 +228,21 @@ async def test_a_damaged_return_path_is_given_up(office: Office) -> None:
     office.settle("bounced", ANT, tell="failed")
     office.database.write_now(lambda db: db.execute("UPDATE messages SET mail_from = 'x y'"))
     assert await office.send() == []
+    assert office.database.read_now(delivery_reports.next_at) is None
+
+
+async def test_one_that_we_fail_at_is_given_up_and_the_next_is_sent(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(report: Report, *, max_returned: int) -> bytes:
+        monkeypatch.undo()
+        raise LookupError("nobody expected this")
+
+    monkeypatch.setattr(mta.delivery_reports, "compose_report", fail)
+    for _ in range(2):
+        office.settle("bounced", ANT, tell="failed")
+    assert len(await office.send()) == 1
+    assert "nobody expected this" in caplog.text
     assert office.database.read_now(delivery_reports.next_at) is None
 
 
