@@ -24,7 +24,7 @@ from control_api.automation_tools import Tools
 from control_api.automation_work import Work as Steps
 from storage import automation_runs, automations
 from storage.automation_runs import Work
-from storage.errors import StorageError
+from storage.errors import STORAGE_TROUBLE, StorageError
 
 REMOVED_AT_ONCE = 500
 """Runs of a deleted automation in one transaction."""
@@ -97,7 +97,7 @@ class AutomationRunner:
         """Do something of what is due; an automation that we fail at rests, the others go on."""
         try:
             await self._do(work, now, group)
-        except StorageError:
+        except STORAGE_TROUBLE:
             raise
         except Exception:
             logger.exception("automation %d: failed, and goes on later", work.row)

@@ -40,7 +40,7 @@ from storage.campaign_turns import Made, Skip, Taken, Turn, Turns
 from storage.campaigns import CampaignRecord
 from storage.credits import InsufficientCredits
 from storage.database import Connection, Database
-from storage.errors import StorageError, StorageFull, StorageUnavailable
+from storage.errors import STORAGE_TROUBLE, StorageFull, StorageUnavailable
 from storage.memberships import MemberRecord
 from storage.submissions import DomainNotAllowed
 
@@ -153,7 +153,7 @@ class CampaignSender:
             if campaign.status is CampaignStatus.SCHEDULED:
                 return await self._start_if_due(campaign)
             return await self._go_on(campaign)
-        except StorageError:
+        except STORAGE_TROUBLE:
             raise
         except Exception:
             logger.exception("campaign %s", campaign.id)

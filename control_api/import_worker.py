@@ -23,7 +23,7 @@ from mta.core.frozen import frozen
 from mta.core.json_text import decode
 from storage import audiences, faults, import_rows, imports
 from storage.database import Connection, Database
-from storage.errors import StorageError, StorageFull, StorageUnavailable
+from storage.errors import STORAGE_TROUBLE, StorageFull, StorageUnavailable
 from storage.import_rows import AudienceGone, Step
 from storage.imports import ImportRecord
 
@@ -134,7 +134,7 @@ class ImportWorker:
                     ended = _Ended("failed", _DIED)
                 else:
                     await asyncio.sleep(self._pause)
-            except StorageError:
+            except STORAGE_TROUBLE:
                 raise
             except Exception:
                 logger.exception("import %s", found.id)

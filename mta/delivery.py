@@ -7,6 +7,7 @@ How many workers there are, and what a failure means for the site, is the dispat
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from datetime import datetime
@@ -17,7 +18,7 @@ from mta.bulk_rest import BulkRest
 from mta.core.envelope import Priority
 from mta.core.extensions import Extensions
 from mta.core.frozen import frozen
-from mta.core.outcome import Accepted, Attempt, Outcome, Peer, Unreachable
+from mta.core.outcome import OUR_FAULT, Accepted, Attempt, Outcome, Peer, Unreachable
 from mta.core.route import Route
 from mta.core.shaping import is_too_many_recipients
 from mta.core.transaction import Transaction
@@ -29,6 +30,8 @@ from mta.smtp_transaction import Following, Stale
 from mta.transactions import TransactionBuilder
 from storage import faults
 from storage.queue import QueuedEntry, QueuedMessage
+
+logger = logging.getLogger(__name__)
 
 
 class MailSession(Protocol):
@@ -137,7 +140,7 @@ class Worker:
     async def run(self) -> None:
         """Connect and deliver; returns when the connection is closed."""
         started_at = self._tools.now()
-        opened = await self._tools.connector.connect(self._site.route)
+        opened = await self._open()
         self.is_connecting = False
         if isinstance(opened, NotOpened):
             attempt = Attempt(opened.outcome, opened.peer, started_at, self._tools.now())
@@ -152,6 +155,13 @@ class Worker:
             if self._prepared is not None:
                 self._site.ready.put_back(self._prepared.delivery)
             await opened.close()
+
+    async def _open(self) -> MailSession | NotOpened:
+        try:
+            return await self._tools.connector.connect(self._site.route)
+        except Exception:
+            logger.exception("%s: we failed at connecting", self._site.route.site)
+            return NotOpened(OUR_FAULT, Peer(self._site.route.site))
 
     async def _use(self, session: MailSession) -> None:
         site = self._site
@@ -224,13 +234,20 @@ class Worker:
     ) -> Sequence[Outcome] | Stale:
         prepared, self._prepared = self._prepared, None
         transaction: Transaction | Unreachable
-        if prepared is not None:
-            transaction = prepared.transaction
-        else:
-            transaction = await self._tools.builder.build(message, entries, now)
-        if isinstance(transaction, Unreachable):
-            return (transaction,) * len(entries)
-        outcomes = await session.deliver(transaction, partial(self._prepare, entries[0].priority))
+        try:
+            if prepared is not None:
+                transaction = prepared.transaction
+            else:
+                transaction = await self._tools.builder.build(message, entries, now)
+            if isinstance(transaction, Unreachable):
+                return (transaction,) * len(entries)
+            outcomes = await session.deliver(
+                transaction, partial(self._prepare, entries[0].priority)
+            )
+        except Exception:
+            logger.exception("email %s: we failed at an attempt", message.public_id)
+            await session.close()  # nobody knows what it is in the middle of
+            return (OUR_FAULT,) * len(entries)
         faults.reach("after_remote_250")
         return outcomes
 
@@ -253,13 +270,20 @@ class Worker:
             return None
         transaction = None
         if delivery.message.message.data is not None:  # else others would wait for the disk
-            now = self._tools.now()
-            transaction = await self._tools.builder.build(delivery.message, delivery.entries, now)
+            transaction = await self._ahead(delivery)
         if not isinstance(transaction, Transaction):
             site.ready.put_back(delivery)
             return None
         self._prepared = _Prepared(delivery, transaction)
         return transaction
+
+    async def _ahead(self, delivery: Delivery) -> Transaction | Unreachable | None:
+        """Return its transaction; None where we fail at it, which its own turn will tell of."""
+        now = self._tools.now()
+        try:
+            return await self._tools.builder.build(delivery.message, delivery.entries, now)
+        except Exception:  # noqa: BLE001 - it is raised again
+            return None
 
 
 @frozen

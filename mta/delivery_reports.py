@@ -33,7 +33,7 @@ from mta.logs import log_event, log_warning
 from storage import delivery_reports, submissions
 from storage.database import Connection, Database
 from storage.delivery_reports import DueRecipient, DueReport
-from storage.errors import StorageError, StorageFull, StorageUnavailable
+from storage.errors import STORAGE_TROUBLE, StorageError, StorageFull, StorageUnavailable
 from storage.submissions import AcceptPolicy
 
 GATHER = timedelta(seconds=30)
@@ -146,7 +146,7 @@ class DeliveryReports:
         except (AddressError, ComposeError, HeaderError) as error:  # a damaged row
             log_warning("delivery_report_failed", about=due.email_id, error=error)
             return None
-        except StorageError:
+        except STORAGE_TROUBLE:
             raise
         except Exception:
             logger.exception("delivery report about %s: given up", due.email_id)

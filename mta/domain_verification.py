@@ -25,7 +25,7 @@ from storage import domain_checks, domains
 from storage.database import Database
 from storage.domain_checks import CheckRules, Concluded, Look
 from storage.domains import DkimKeyRecord, DomainRecord
-from storage.errors import StorageError, StorageFull, StorageUnavailable
+from storage.errors import STORAGE_TROUBLE, StorageFull, StorageUnavailable
 
 AT_ONCE = 10
 """Domains looked at at the same time because they are due, and as many because somebody asks."""
@@ -143,7 +143,7 @@ class DomainVerifier:
         """Look at one of several; what nobody expected to go wrong with it is only its own."""
         try:
             await self._verify(domain)
-        except StorageError:
+        except STORAGE_TROUBLE:
             raise
         except Exception:
             logger.exception("%s: no look at its records", domain.name)

@@ -8,9 +8,11 @@ sync (storage/database.py), a fault of our own SQL. Tests put a fake in the plac
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from mta.batching import Batcher
@@ -21,7 +23,7 @@ from mta.logs import log_warning
 from storage import directives, domains, engine_state, faults, queue, return_hosts
 from storage.database import Connection, Database
 from storage.domains import DkimKeyRecord
-from storage.errors import StorageFull, StorageUnavailable
+from storage.errors import STORAGE_TROUBLE, StorageFull, StorageUnavailable
 from storage.queue import Claim, ClaimRequest, DomainDue, Settlement
 
 T = TypeVar("T")
@@ -30,6 +32,8 @@ Work = Callable[[Connection], T]
 FIRST_WAIT = 0.5
 MAX_WAIT = 30.0
 """Seconds between two tries of a call that storage could not carry out; doubling."""
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -138,12 +142,29 @@ class EngineStore:
         await self._settling.add(settlements)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
-        policy = self._policy
-        await self._note(lambda connection: queue.settle(connection, settlements, policy))
+        try:
+            await self._note(partial(queue.settle, settlements=settlements, policy=self._policy))
+        except STORAGE_TROUBLE:
+            raise
+        except Exception:
+            logger.exception("%d attempts cannot be settled together", len(settlements))
+            await self._settle_apart(settlements)
         faults.reach("after_settle")
         self._on_events()
         if any(settlement.tell for settlement in settlements):
             self._on_told()
+
+    async def _settle_apart(self, settlements: Sequence[Settlement]) -> None:
+        """Settle one after the other, and what fails again without a word of strangers'."""
+        for one in settlements:
+            try:
+                await self._note(partial(queue.settle, settlements=[one], policy=self._policy))
+            except STORAGE_TROUBLE:
+                raise
+            except Exception:
+                logger.exception("entry %d: held or delivered without words", one.entry_id)
+                plain = queue.without_words(one.entry_id, one.attempts, one.attempt)
+                await self._note(partial(queue.settle, settlements=[plain]))
 
     async def give_back(self, entry_ids: Sequence[int], due_at: datetime, why: Why) -> None:
         """Let claimed entries wait again, untried."""

@@ -44,7 +44,7 @@ from mta.report_doorway import read_known
 from mta.report_parser import NoParser, ParserDied, ReportParser
 from storage import correlation, faults, feedback, reports, unsubscribes
 from storage.database import Connection, Database
-from storage.errors import StorageError, StorageFull, StorageUnavailable
+from storage.errors import STORAGE_TROUBLE, StorageFull, StorageUnavailable
 from storage.feedback import EntryRef
 from storage.reports import WaitingReport
 
@@ -156,7 +156,7 @@ class ReportIntake:
             done = await self._database.write(
                 partial(apply, report=report, facts=facts, rules=self._rules, now=now)
             )
-        except (StorageError, NoParser):
+        except (*STORAGE_TROUBLE, NoParser):
             raise
         except ParserDied as error:
             log_warning("report_unread", report=report.id, tries=report.tries, error=error)

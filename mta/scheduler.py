@@ -10,6 +10,7 @@ suspended, only what has waited for the whole of its lifetime is claimed, to exp
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from typing import Protocol
 
 from mta.core.envelope import Priority
 from mta.core.expiring import ExpiringMap
-from mta.core.outcome import Attempt, Peer, Stage, Unreachable
+from mta.core.outcome import OUR_FAULT, Attempt, Peer, Stage, Unreachable
 from mta.core.route import Route, Routed
 from mta.core.shaping import SUSPENSION, Wait
 from mta.delivery import Tools
@@ -48,6 +49,8 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """When a domain with urgent mail counts as due: before all those that wait with their bulk."""
 MAX_SLEEP = 30.0
 """Seconds after which due times are compared with the clock again: it may have been set."""
+
+logger = logging.getLogger(__name__)
 
 
 class RouteFinder(Protocol):
@@ -338,12 +341,19 @@ class Scheduler:
     async def _find_routes(self) -> None:
         while self._unrouted:
             domain = self._unrouted.popleft()
-            routed = await self._router.route(domain)
+            routed = await self._route(domain)
             self._in_question.discard(domain)
             fresh_until = asyncio.get_running_loop().time() + ROUTE_FRESH
             self._routes.put(domain, routed, fresh_until)
             self._routed.append((domain, routed))
             self._timetable.changed.set()
+
+    async def _route(self, domain: str) -> Routed:
+        try:
+            return await self._router.route(domain)
+        except Exception:
+            logger.exception("%s: we failed at routing", domain)
+            return OUR_FAULT
 
 
 def _may_be_mended(routed: Routed) -> bool:

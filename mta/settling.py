@@ -6,6 +6,7 @@ attempt comes through here: transactions, sites that cannot be reached, domains 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -35,9 +36,10 @@ from mta.engine_store import EngineStore
 from mta.logs import log_event
 from mta.telling import NOBODY, TellingRules
 from mta.timetable import Timetable
-from storage.queue import QueuedEntry, QueuedMessage, Settlement
+from storage.queue import QueuedEntry, QueuedMessage, Settlement, without_words
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 CHUNK = 250
 """Entries in one transaction when a whole ready queue shares its fate; others wait behind it."""
@@ -102,7 +104,7 @@ class Settler:
     async def settle(self, results: Iterable[Result]) -> None:
         """Decide the fate of each entry and write it down."""
         for chunk in _chunks(results):
-            decided = [self._decide(result) for result in chunk]
+            decided = [self._decide_whatever(result) for result in chunk]
             await self._store.settle(decided)
             for result, settlement in zip(chunk, decided, strict=True):
                 self._note(result, settlement.disposition)
@@ -121,6 +123,14 @@ class Settler:
     async def lift(self, site: str) -> None:
         """Write down that a site works again."""
         await self._store.lift(site)
+
+    def _decide_whatever(self, result: Result) -> Settlement:
+        """Decide, also where we fail at it: an attempt that was made is never forgotten."""
+        try:
+            return self._decide(result)
+        except Exception:
+            logger.exception("email %s: we failed at settling", result.message.public_id)
+            return without_words(result.entry.id, result.entry.attempts + 1, result.attempt)
 
     def _decide(self, result: Result) -> Settlement:
         entry, attempt = result.entry, result.attempt

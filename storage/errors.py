@@ -27,6 +27,10 @@ class StorageCorrupt(StorageError):
     """The file is damaged or not a database."""
 
 
+STORAGE_TROUBLE = (StorageFull, StorageUnavailable, StorageCorrupt)
+"""What is wrong with storage itself. Any other error of a piece of work is that work's own."""
+
+
 class SqliteTooOld(StorageError):
     """The SQLite library has a known fault that loses data."""
 

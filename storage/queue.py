@@ -23,7 +23,7 @@ from storage.due import DomainDue, hasten, last_entry_id, new_since, next_due, s
 from storage.entries import EntryState
 from storage.listing import DomainDepth, EntryView, QueueTotals, depths, list_entries, totals
 from storage.operators import Selection, cancel, hold, release, retry_now
-from storage.settlement import Settlement, settle
+from storage.settlement import Settlement, settle, without_words
 
 __all__ = [
     "Claim",
@@ -54,4 +54,5 @@ __all__ = [
     "schedule",
     "settle",
     "totals",
+    "without_words",
 ]

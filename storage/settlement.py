@@ -24,7 +24,18 @@ from mta.core.disposition import (
 )
 from mta.core.event import EventKind, JsonValue
 from mta.core.frozen import frozen
-from mta.core.outcome import Accepted, Ambiguous, Attempt, Command, Outcome, Refused, Unreachable
+from mta.core.outcome import (
+    OUR_FAULT,
+    Accepted,
+    Ambiguous,
+    Attempt,
+    Command,
+    Outcome,
+    Peer,
+    Refused,
+    Unreachable,
+)
+from mta.core.reply import Reply
 from mta.core.suppression import NO_SUPPRESSION, SuppressionPolicy
 from storage import aftermath, events, suppressed_entries, tallies
 from storage.aftermath import Settled
@@ -57,6 +68,20 @@ class Settlement:
     is_complaint: bool = False
     tell: str = ""
     is_hard: bool = False
+
+
+def without_words(entry_id: int, attempts: int, attempt: Attempt) -> Settlement:
+    """Return the settlement of an attempt whose own one fails, for an error of ours.
+
+    It has nothing in it that a stranger said. What was accepted is delivered; all else is held, for
+    to try it again might fail the same way for days, and each time the server might take it.
+    """
+    disposition: Disposition = Quarantined()
+    outcome: Outcome = OUR_FAULT
+    if isinstance(attempt.outcome, Accepted):
+        disposition, outcome = Delivered(), Accepted(Reply(250, "", ""))
+    plain = Attempt(outcome, Peer(), attempt.started_at, attempt.ended_at)
+    return Settlement(entry_id, attempts, disposition, plain)
 
 
 @frozen

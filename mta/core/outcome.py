@@ -36,7 +36,7 @@ class Stage(enum.Enum):
     SESSION = "session"
     """The connection broke or timed out inside the transaction, before the final dot."""
     LOCAL = "local"
-    """Our own fault: the message could not be read or signed."""
+    """Our own fault: the message could not be read or signed, or what nobody expected happened."""
     DAMAGED = "damaged"
     """What is stored of the message is not what was accepted; trying again cannot mend it."""
 
@@ -83,6 +83,10 @@ class Unreachable:
     error: str
     is_permanent: bool = False
     enhanced: str = ""
+
+
+OUR_FAULT = Unreachable(Stage.LOCAL, "an error of ours; the log of the server has it")
+"""What nobody expected to go wrong with an attempt."""
 
 
 @frozen

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from mta.core.disposition import Bounced, Deferred, Delivered, Why
 from mta.core.envelope import Priority
-from mta.core.outcome import Ambiguous, Command, Outcome, Refused, Stage, Unreachable
+from mta.core.outcome import OUR_FAULT, Ambiguous, Command, Outcome, Refused, Stage, Unreachable
 from mta.core.reply import Reply
 from mta.core.shaping import Limits
 from mta.core.transaction import Transaction
 from mta.smtp_transaction import Stale
+from storage.errors import StorageCorrupt
+from storage.queue import QueuedEntry, QueuedMessage
 from tests.support import virtual_time
 from tests.support.delivery_rig import (
     OK,
     FakeSession,
+    FakeSite,
     Rig,
     closed,
     fill,
@@ -196,19 +200,98 @@ def test_stopping_while_idle_takes_no_time() -> None:
     virtual_time.run(story())
 
 
-def test_an_error_nobody_expected_ends_the_engine() -> None:
-    async def answer(_: FakeSession, __: Transaction) -> Sequence[Outcome]:
-        raise ZeroDivisionError
+# What nobody expected.
+
+
+def test_a_delivery_that_we_fail_at_is_tried_again_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def answer(session: FakeSession, transaction: Transaction) -> Sequence[Outcome]:
+        if session.site.recipients.count("bad@a.test") < 2 and "bad@a.test" in [
+            each.address for each in transaction.recipients
+        ]:
+            raise ZeroDivisionError
+        return [OK] * len(transaction.recipients)
+
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        rig.site("a.test").answer = answer
+        async with running(rig):
+            rig.add("bad@a.test")
+            fill(rig, "a.test", 20)
+            await settle_down()
+            assert rig.store.states() == {"delivered": 20, "waiting": 1}
+            [(_, fate, attempt)] = [one for one in rig.store.settled if one[0] == "bad@a.test"]
+            assert (fate.why, attempt.outcome) == (Why.LOCAL, OUR_FAULT)
+            assert rig.dispatcher.explain("a.test").window == 5, "the site is not to blame"
+            await asyncio.sleep(301)
+            assert rig.store.states() == {"delivered": 21}
+        assert rig.site("a.test").open == 0
+
+    virtual_time.run(story())
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_message_that_we_fail_to_build_spoils_no_other_behind_which_it_is_prepared() -> None:
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        site = rig.site("a.test")
+        site.offers_pipelining = True
+        build = rig.tools.builder.build
+
+        async def fail(message: QueuedMessage, entries: Sequence[QueuedEntry], at: datetime) -> Any:
+            if any(entry.recipient.startswith("bad") for entry in entries):
+                raise ZeroDivisionError
+            return await build(message, entries, at)
+
+        rig.tools.builder.build = fail  # type: ignore[method-assign]
+        async with running(rig):
+            for number in range(5):
+                rig.store.add(f"ant{number}@a.test", now=now())
+                rig.store.add(f"bad{number}@a.test", now=now())
+            rig.engine.kick()
+            await settle_down()
+            assert rig.store.states() == {"delivered": 5, "waiting": 5}
+            assert {row.attempts for row in rig.store.rows.values()} == {1}
+
+    virtual_time.run(story())
+
+
+def test_a_site_that_we_fail_to_connect_to_is_left_alone_for_a_while() -> None:
+    async def door(site: FakeSite) -> None:
+        if site.connections == 1:
+            raise ZeroDivisionError
+
+    async def story() -> None:
+        rig = Rig(Limits(max_connections_per_site=1))
+        rig.site("a.test").door = door
+        async with running(rig):
+            rig.add("ant@a.test")
+            rig.add("bee@b.test")
+            await settle_down()
+            assert rig.store.state_of("bee@b.test") == "delivered"
+            assert [one[2].outcome for one in rig.store.settled if one[0] == "ant@a.test"] == [
+                OUR_FAULT
+            ]
+            await asyncio.sleep(301)
+            assert rig.store.states() == {"delivered": 2}
+
+    virtual_time.run(story())
+
+
+def test_an_error_of_the_queue_itself_ends_the_engine() -> None:
+    async def fail(*_: object) -> None:
+        raise StorageCorrupt("the file is damaged")
 
     async def story() -> None:
         rig = Rig()
-        rig.site("a.test").answer = answer
+        rig.store.settle = fail
         task = asyncio.create_task(rig.engine.run())
         await settle_down()
         rig.add("ant@a.test")
         with pytest.raises(ExceptionGroup) as caught:
             await task
-        assert caught.group_contains(ZeroDivisionError)
+        assert caught.group_contains(StorageCorrupt)
 
     virtual_time.run(story())
 

@@ -7,14 +7,21 @@ from typing import Any
 
 import pytest
 
-from mta.core.disposition import Why
+from mta.core.bounce import BounceClass
+from mta.core.disposition import Bounced, Delivered, Disposition, Why
+from mta.core.outcome import Accepted, Attempt, Command, Outcome, Peer, Refused
+from mta.core.reply import Reply
 from mta.engine_store import EngineStore, Marks
-from storage import directives, engine_state, queue
+from storage import directives, engine_state, events, queue
 from storage.database import Connection, Database
+from storage.entries import EntryState
 from storage.errors import StorageCorrupt, StorageError, StorageFull, StorageUnavailable
+from storage.settlement import Settlement
 from tests.storage import builders
 from tests.storage.builders import LATER, NOW
 from tests.support import virtual_time
+
+BOUNCED = Bounced(BounceClass.BAD_MAILBOX)
 
 
 async def test_start_frees_claims_and_knows_everything_so_far(database: Database) -> None:
@@ -88,6 +95,43 @@ async def test_suspensions_can_be_seen(database: Database) -> None:
 async def test_the_key_book_has_a_version(database: Database) -> None:
     book = await EngineStore(database, "test").key_book()
     assert (book.keys, book.version) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "disposition", "state"),
+    [
+        (Accepted(Reply(250, "", "\ud800")), Delivered(), EntryState.DELIVERED),
+        (Refused(Reply(550, "", "\ud800"), Command.RCPT), BOUNCED, EntryState.HELD),
+    ],
+)
+async def test_what_cannot_be_written_down_is_so_without_words_and_spoils_nothing_else(
+    database: Database,
+    caplog: pytest.LogCaptureFixture,
+    outcome: Outcome,
+    disposition: Disposition,
+    state: EntryState,
+) -> None:
+    store = EngineStore(database, "test")
+    database.write_now(lambda c: builders.accept(c, "ant@a.test", "bee@a.test", "cid@a.test"))
+    claim = await store.claim([queue.ClaimRequest("a.test", 9)], NOW)
+    ant, bee, cid = (entry for message in claim.messages for entry in message.entries)
+    good = Attempt(Accepted(Reply(250, "", "ok")), Peer("mx.test"), NOW, NOW)
+    bad = Attempt(outcome, Peer("mx.test"), NOW, NOW)
+    await store.settle(
+        [
+            Settlement(ant.id, 1, Delivered(), good),
+            Settlement(bee.id, 1, disposition, bad),
+            Settlement(cid.id, 1, Delivered(), good),
+        ]
+    )
+    assert "UnicodeEncodeError" in caplog.text
+    rows = database.read_now(
+        lambda c: c.execute("SELECT state, host FROM entries ORDER BY id").fetchall()
+    )
+    delivered = (EntryState.DELIVERED, "mx.test")
+    assert rows == [delivered, (state, ""), delivered]
+    told = database.read_now(lambda c: [one.kind for one in events.read(c, after=0, limit=9)])
+    assert len(told) == 3 + 3  # each of them once, when queued and when tried
 
 
 class FailingDatabase:

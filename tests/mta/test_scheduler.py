@@ -10,7 +10,7 @@ import pytest
 from mta.core.disposition import Bounced, Deferred, Why
 from mta.core.envelope import Priority
 from mta.core.outcome import Stage, Unreachable
-from mta.core.route import Route
+from mta.core.route import Route, Routed
 from mta.core.shaping import MIN_READY, Limits
 from mta.scheduler import BATCH, MAX_SLEEP, URGENT
 from tests.support import virtual_time
@@ -300,6 +300,32 @@ def test_a_domain_without_a_route_is_deferred_and_its_backlog_left_alone() -> No
             assert rig.store.states()["delivered"] == 100
 
     virtual_time.run(story())
+
+
+def test_a_domain_whose_routing_we_fail_at_is_deferred_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story() -> None:
+        rig = Rig()
+        route, faults = rig.router.route, [ZeroDivisionError()]
+
+        async def fail(domain: str) -> Routed:
+            if domain == "bad.test" and faults:
+                raise faults.pop()
+            return await route(domain)
+
+        rig.router.route = fail
+        async with running(rig):
+            rig.add("ant@bad.test")
+            rig.add("bee@b.test")
+            await settle_down()
+            assert rig.store.states() == {"delivered": 1, "waiting": 1}
+            assert rig.store.state_of("bee@b.test") == "delivered"
+            await asyncio.sleep(301)
+            assert rig.store.states() == {"delivered": 2}
+
+    virtual_time.run(story())
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_domain_that_takes_no_mail_bounces_all_of_it() -> None:

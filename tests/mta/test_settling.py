@@ -11,10 +11,12 @@ import pytest
 from config import bounce_rules
 from config.loader import SettingsError
 from mta.core.bounce_rules import Classifier
+from mta.core.disposition import Delivered, Disposition, Quarantined
 from mta.core.outcome import Accepted, Attempt, Command, Outcome, Peer, Refused, Stage, Unreachable
 from mta.core.reply import Reply
 from mta.core.retry import RetrySchedule
 from mta.settling import NO_RULES, Result, Settler, SettlingRules
+from mta.telling import NOBODY, TellingRules
 from mta.timetable import Timetable
 from storage.queue import ClaimRequest, Settlement
 from tests.storage.builders import NOW
@@ -41,11 +43,13 @@ class Store(FakeEngineStore):
         self.got += settlements
 
 
-async def settled(outcome: Outcome, classifier: Classifier = NO_RULES) -> Settlement:
+async def settled(
+    outcome: Outcome, classifier: Classifier = NO_RULES, telling: TellingRules = NOBODY
+) -> Settlement:
     store: Any = Store()
     store.add("ant@a.test", now=NOW)
     claim = await store.claim([ClaimRequest("a.test", 1)], NOW)
-    rules = SettlingRules(RetrySchedule(), classifier)
+    rules = SettlingRules(RetrySchedule(), classifier, telling)
     settler = Settler(store, Timetable(), rules, Random(1))
     [claimed] = claim.messages
     attempt = Attempt(outcome, Peer(), NOW, NOW)
@@ -74,3 +78,18 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
     own.write_text(OWN.replace("bad_mailbox", "nonsense"))
     with pytest.raises(SettingsError, match=r"rules\.toml"):
         bounce_rules.load(own)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fate"), [(GONE, Quarantined()), (Accepted(Reply(250, "", "ok")), Delivered())]
+)
+async def test_an_attempt_that_we_fail_to_judge_is_written_down_all_the_same(
+    outcome: Outcome, fate: Disposition, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(TellingRules):
+        def wish(self, *_: object, **__: object) -> str:
+            raise ZeroDivisionError
+
+    found = await settled(outcome, telling=Broken())
+    assert (found.disposition, found.attempts) == (fate, 1)
+    assert "ZeroDivisionError" in caplog.text
