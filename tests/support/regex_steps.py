@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from re import _constants as constants  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -61,9 +62,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Split:
-    """Try these in turn."""
+    """Try these in turn; `later` are all but the first, the last of them first."""
 
     targets: tuple[int, ...]
+
+    @cached_property
+    def later(self) -> tuple[int, ...]:
+        return self.targets[:0:-1]
 
 
 @dataclass(frozen=True)
@@ -128,13 +133,13 @@ class Machine:
                     raise TooManySteps
                 code = self._code[here]
                 here += 1
-                if isinstance(code, Char):
+                if isinstance(code, Split):
+                    stack += [(target, position) for target in code.later]
+                    here = code.targets[0]
+                elif isinstance(code, Char):
                     if position >= len(text) or not code.passes(text[position]):
                         break
                     position += 1
-                elif isinstance(code, Split):
-                    stack.extend((target, position) for target in reversed(code.targets[1:]))
-                    here = code.targets[0]
                 elif isinstance(code, End):
                     return position
                 else:
@@ -217,8 +222,8 @@ class Machine:
 
     def _char(self, key: Any, test: Test) -> None:
         if key not in self._tests_of:
-            self._tests_of[key] = test
-            self.tests.append(test)
+            self._tests_of[key] = cache(test)
+            self.tests.append(self._tests_of[key])
         self._emit(Char(self._tests_of[key]))
 
     def _on_literal(self, code: int) -> None:
