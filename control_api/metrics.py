@@ -80,7 +80,13 @@ def _of_mail(services: Services, stored: _Stored) -> Iterator[Family]:
     yield gauge(
         "mailwright_queue_oldest_seconds", "Age of the oldest entry that waits.", value(max(0, age))
     )
-    for name, number in services.gauges().items():
+    figures = dict(services.gauges())
+    yield counter(
+        "mailwright_errors_logged_total",
+        "Errors in the log of the processes that run now: what nobody expected.",
+        value(figures.pop("errors_logged", 0)),
+    )
+    for name, number in figures.items():
         yield gauge(f"mailwright_{name}", "Open now.", value(number))
     yield counter(
         "mailwright_job_failures_total",

@@ -10,7 +10,7 @@ import mmap
 import struct
 from collections.abc import Mapping, Sequence
 
-FIGURES = ("smtp_connections", "submission_sessions")
+FIGURES = ("smtp_connections", "submission_sessions", "errors_logged")
 _ROW = struct.Struct(f"<{len(FIGURES)}q")
 
 

@@ -75,6 +75,32 @@ def logging_to_stderr(
         output.end()
 
 
+class ErrorCount(logging.Handler):
+    """Counts what is logged as an error, by any thread of the process, while it is installed.
+
+    Attributes:
+        count: since it was made.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a record, under the lock of the handler."""
+        self.count += 1
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Count while the context lasts."""
+        root = logging.getLogger()
+        root.addHandler(self)
+        try:
+            yield
+        finally:
+            root.removeHandler(self)
+
+
 class _PlainFormatter(logging.Formatter):
     """`2026-11-20T12:00:00.123Z info mta.event delivered email=em_... to=example.com`."""
 

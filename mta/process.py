@@ -27,6 +27,7 @@ from mta.engine import Engine
 from mta.front import Front
 from mta.jobs import Jobs
 from mta.kick import ACCEPTED, CHANGED, COMING, SETTLED, TOLD, Gatherer, Kicker, kick_listener
+from mta.logs import ErrorCount
 from mta.roles import Part
 from mta.smtp_listener import SmtpListener
 from mta.smtp_submission import Callbacks
@@ -90,6 +91,7 @@ class Process:
         )
         self._uses = KeyUses(database, utc_now)
         self._jobs = Jobs(lambda: database.is_failed)
+        self._errors = ErrorCount()
         self._front: Front | None = None
         self._engine: Engine | None = None
         self._listener: SmtpListener | None = None
@@ -139,6 +141,7 @@ class Process:
         """
         self._listen_for_signals(on_hangup, on_end)
         async with AsyncExitStack() as held:
+            held.enter_context(self._errors.installed())
             held.callback(self._to_front.close)
             held.callback(self._to_deliveries.close)
             for gatherer in self._elsewhere:
@@ -243,7 +246,7 @@ class Process:
 
     async def _show_figures(self) -> None:
         while True:
-            figures = {}
+            figures = {"errors_logged": self._errors.count}
             if self._engine:
                 figures["smtp_connections"] = self._engine.connections
             if self._listener:

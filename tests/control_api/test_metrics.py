@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from control_api.app import build_app
+from mta.board import FIGURES
 from mta.core.access import Access
 from tests.control_api.conftest import EMAIL, Api
 from tests.storage import builders
@@ -26,7 +29,11 @@ async def test_what_there_is(api: Api) -> None:
         lambda c: builders.settle_all(c, builders.claim(c, "one.test", at=api.clock.now))
     )
     api.clock.advance(seconds=90)
-    services = replace(api.services, gauges=lambda: {"smtp_connections": 7})
+    services = replace(
+        api.services,
+        gauges=lambda: {"smtp_connections": 7, "errors_logged": 3},
+        job_failures={"webhooks": 2},
+    )
     reply = await Client(build_app(services)).get("/metrics")
     assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     found = figures(reply)
@@ -37,6 +44,8 @@ async def test_what_there_is(api: Api) -> None:
         'mailwright_queue_entries{state="held"}': 0,
         "mailwright_queue_oldest_seconds": 90,
         "mailwright_smtp_connections": 7,
+        "mailwright_errors_logged_total": 3,
+        'mailwright_job_failures_total{job="webhooks"}': 2,
         'mailwright_api_requests_total{method="POST",route="/v1/emails",status="2xx"}': 1,
     }.items():
         assert found[name] == number, name
@@ -63,3 +72,15 @@ async def test_others_need_a_key(api: Api, scopes: tuple[str, ...], status: int)
     assert (await api.anonymous.get("/metrics", **forwarded)).status == 401
     key = api.new_key(access=Access(scopes=scopes))
     assert (await api.client_with(key).get("/metrics", **forwarded)).status == status
+
+
+async def test_the_page_about_monitoring_names_them_all(api: Api) -> None:
+    services = replace(
+        api.services,
+        gauges=lambda: dict.fromkeys(FIGURES, 0),
+        job_failures={"webhooks": 0},
+    )
+    text = (await Client(build_app(services)).get("/metrics")).body.decode()
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text("utf-8")
+    given = set(re.findall(r"^# TYPE (mailwright_\w+)", text, re.MULTILINE))
+    assert given == {name.removesuffix("_bucket") for name in re.findall(r"mailwright_\w+", page)}
