@@ -35,14 +35,15 @@ from mta.process import Process
 from mta.processor import prefer_throughput
 from mta.roles import ALL, Part, plan
 from mta.smtp_listener import crowd
-from mta.supervisor import Orders, Supervisor
+from mta.supervisor import ALL_ANEW, Orders, Supervisor
 from mta.tls_certificate import TlsCertificateError
 from storage import engine_state, faults, queue
 from storage.data_dir import lock_data_dir
 from storage.database import Connection, Database
 from storage.errors import DataDirLocked, StorageError
+from storage.write_ahead_log import FAILED
 
-EXIT_OK, EXIT_FAILED, EXIT_CONFIGURATION, EXIT_LOCKED = 0, 1, 2, 75
+EXIT_OK, EXIT_FAILED, EXIT_CONFIGURATION, EXIT_STORAGE, EXIT_LOCKED = 0, 1, 2, ALL_ANEW, 75
 ENDPOINTS_FILE = "endpoints.json"
 """In the data directory while serving: the addresses bound and the processes, for tools."""
 
@@ -61,7 +62,8 @@ def serve(settings: Settings, reread: Callable[[], Settings], advice: Iterable[s
     SIGHUP calls `reread` and goes on with what it returns, or as before when that cannot be served.
     `advice` is logged first: what the configuration allows but its operator may regret.
     0 is an orderly end. 1: a part failed, an address cannot be bound, storage cannot be used.
-    2: the configuration cannot be served. 75: another server has the data directory.
+    2: the configuration cannot be served. 74: the only process has lost its storage, and may find
+    it again when started anew. 75: another server has the data directory.
     """
     prefer_throughput()
     parts = plan(settings.engine.processes, os.cpu_count() or 1)
@@ -127,9 +129,9 @@ class _Server:
     def _run_here(self) -> int:
         with closing(Database.open(self._data_dir)) as database:
             database.write_now(_forget_claims)
-            _run(self._serve_alone(database))
+            code = _run_on(database, self._serve_alone(database))
         log_event("stopped")
-        return EXIT_OK
+        return code
 
     async def _serve_alone(self, database: Database) -> None:
         process: Process | None = self._build(self._plan, ALL, database)
@@ -237,8 +239,7 @@ class _Server:
     def _open_and_run(self, plan: _Plan, part: Part, link: socket.socket) -> int:
         self._doors.close(keep_mail=part.is_edge, keep_front=part.is_front)
         with closing(Database.open(self._data_dir, is_shared=True)) as database:
-            _run(self._serve_part(plan, part, database, link))
-        return EXIT_OK
+            return _run_on(database, self._serve_part(plan, part, database, link))
 
     async def _serve_part(
         self, plan: _Plan, part: Part, database: Database, link: socket.socket
@@ -260,6 +261,18 @@ class _Server:
 def _run(work: Coroutine[None, None, T]) -> T:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+def _run_on(database: Database, work: Coroutine[None, None, None]) -> int:
+    """Return the exit code of work that ends when its database has failed, whatever else did."""
+    try:
+        _run(work)
+    except ExceptionGroup:
+        if not database.is_failed:
+            raise
+        logger.error("%s", FAILED)  # noqa: TRY400 - all else that failed did so for it
+        return EXIT_STORAGE
+    return EXIT_OK
 
 
 def _forget_claims(connection: Connection) -> None:

@@ -33,12 +33,16 @@ from mta.smtp_listener import SmtpListener
 from mta.smtp_submission import Callbacks
 from mta.supervisor import BEAT, READY
 from storage.database import Database
+from storage.errors import StorageUnavailable
 from storage.key_uses import KeyUses
+from storage.write_ahead_log import FAILED
 
 ACCEPT_PAUSE, COMING_PAUSE, SETTLE_PAUSE = 0.01, 0.004, 0.05
 """Seconds between two kicks of other processes while much is accepted, about to be, or settled."""
 FIGURES_INTERVAL = 1.0
 """Seconds for which what a process shows to others is believed."""
+STORAGE_INTERVAL = 0.5
+"""Seconds between two looks whether anything can be written."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +74,7 @@ class Process:
             crowd: the connections of apps to all processes.
         """
         self._board = board
+        self._database = database
         self._settings = settings
         self._part = part
         self._stopping = asyncio.Event()
@@ -178,10 +183,21 @@ class Process:
         self, link: socket.socket | None
     ) -> Sequence[tuple[str, Coroutine[None, None, None]]]:
         beats = _feed_watchdog() if link is None else _beat(link)
-        work = [("watchdog", beats)]
+        work = [("watchdog", beats), ("storage", self._end_with_storage())]
         if link is not None:
             work.append(("supervisor", _end_with(link)))
         return work
+
+    async def _end_with_storage(self) -> None:
+        """End this process once nothing can be written any more: a file opened anew may do.
+
+        Raises:
+            StorageUnavailable
+        """
+        while True:
+            await asyncio.sleep(STORAGE_INTERVAL)
+            if self._database.is_failed:
+                raise StorageUnavailable(FAILED)
 
     def stop(self) -> None:
         """End in order, and soon."""

@@ -5,6 +5,9 @@ that dies is started again, sooner the longer it had lived; one that dies before
 ready ends it, because it would again. When the supervisor itself dies, its children notice and
 end at once, and until then they keep the lock of the data directory, which they have inherited.
 
+One that ends with ALL_ANEW has all others ended too, and none is started until all have: only then
+has everybody let go of a file of which nobody knows what is in it.
+
 SIGHUP renews the children, one at a time: each ends in order, and its successor is ready before the
 next one ends. A successor that dies before that takes the new orders back, for all of them.
 
@@ -36,6 +39,8 @@ LIVED_WELL = 60.0
 """Seconds of life after which the next pause is a first one."""
 GRACE = 20.0
 """Seconds past their own patience that children get to end in before they are killed."""
+ALL_ANEW = 74
+"""Exit code of a child that has lost what all of them share (EX_IOERR of sysexits(3))."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 logger = logging.getLogger(__name__)
@@ -101,6 +106,7 @@ class Supervisor:
     _former: Orders | None = None
     _outdated: list[_Child] = field(default_factory=list)
     _renewed: set[_Child] = field(default_factory=set)
+    _is_clearing: bool = False
     _ends_at: float | None = None
     _code: int = 0
 
@@ -130,7 +136,8 @@ class Supervisor:
     # Beginning.
 
     def _start_due(self) -> None:
-        if self._ends_at is None:
+        self._is_clearing = self._is_clearing and any(child.pid for child in self._children)
+        if self._ends_at is None and not self._is_clearing:
             for child in self._children:
                 if not child.pid and time.monotonic() >= child.due_at:
                     self._start(child)
@@ -228,10 +235,21 @@ class Supervisor:
         if not child.was_ready and not self._take_back(child) and not self._is_announced:
             self._end(code if code > 0 else 1)
             return
+        if code == ALL_ANEW:
+            self._clear()
         now = time.monotonic()
         lived_well = now - child.started_at > LIVED_WELL
         child.pause = FIRST_PAUSE if lived_well else min(2 * child.pause, MAX_PAUSE)
         child.due_at = now + child.pause
+
+    def _clear(self) -> None:
+        """End all that are left; they are started again once none is."""
+        self._is_clearing = True
+        for child in self._children:
+            if child.pid and child.ends_at is None:
+                child.is_ready = False
+                child.ends_at = time.monotonic() + self.orders.patience + GRACE
+                os.kill(child.pid, signal.SIGTERM)
 
     def _feed_watchdog(self) -> None:
         interval = systemd.watchdog_interval()
@@ -307,7 +325,7 @@ class Supervisor:
     def _timeout(self) -> float:
         now = time.monotonic()
         waits = [1.0]
-        if self._ends_at is None:
+        if self._ends_at is None and not self._is_clearing:
             waits += [each.due_at - now for each in self._children if not each.pid]
         if (interval := systemd.watchdog_interval()) is not None:
             waits.append(interval.total_seconds() / 2)

@@ -16,7 +16,7 @@ from storage import faults
 from storage.data_dir import Turns
 from storage.errors import StorageUnavailable
 from storage.sqlite_errors import SqliteError, is_io_error, translated
-from storage.write_ahead_log import WriteAheadLog
+from storage.write_ahead_log import FAILED, WriteAheadLog
 from storage.writer import Done
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Work = Callable[["Connection"], T]
-
-FAILED = "an I/O error has made the state of the disk unknown; restart the server"
 
 
 class _TransactionBroken(Exception):  # noqa: N818 - never leaves this module
@@ -43,7 +41,6 @@ class Committer:
 
     Attributes:
         connection: to be used by the same thread only.
-        is_failed: an I/O error has made everything uncertain, and every commit fails.
     """
 
     def __init__(
@@ -53,9 +50,14 @@ class Committer:
         log: WriteAheadLog | None = None,
     ) -> None:
         self.connection = connection
-        self.is_failed = False
+        self._has_failed = False
         self._turns = turns
         self._log = log
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether an I/O error has made everything uncertain; every commit fails then."""
+        return self._has_failed or (self._log is not None and self._log.is_failed)
 
     def commit(self, group: Sequence[Work[Any]]) -> list[Done]:
         """Carry a group out and return what became of each piece, in order; raises nothing."""
@@ -79,7 +81,7 @@ class Committer:
         try:
             self._log.sync()
         except StorageUnavailable as error:
-            self.is_failed = True
+            self._has_failed = True
             return str(error)
         return ""
 
@@ -115,7 +117,7 @@ class Committer:
         try:
             self.connection.execute("COMMIT")
         except SqliteError as error:
-            self.is_failed = is_io_error(error)
+            self._has_failed = is_io_error(error)
             raise
 
     def _run_with_others(self, work: Work[Any]) -> Done:

@@ -247,8 +247,12 @@ class Database:
 
     @property
     def is_failed(self) -> bool:
-        """Whether a COMMIT met an I/O error: every write fails from then on until a restart."""
-        return self._committer.is_failed
+        """Whether a commit or a sync met an I/O error: every write fails until it is opened anew.
+
+        All processes have to close it before: the log of one that lives on goes on where nobody
+        knows what is there.
+        """
+        return self._committer.is_failed or self._writer.is_broken
 
     def close(self) -> None:
         """Finish what is queued and close the file. The last one to close empties the WAL."""

@@ -17,11 +17,16 @@ from pathlib import Path
 
 from storage.errors import StorageUnavailable
 
+FAILED = "an I/O error has made the state of the disk unknown; all processes start anew"
+"""Said to everybody from the first failed sync on."""
+
 
 class WriteAheadLog:
     """The log of one database, while a connection of this process keeps it from being removed.
 
-    Any thread may sync it.
+    Any thread may sync it. Attributes:
+        is_failed: a sync has failed, and every later one does: the kernel tells of it once, to
+            whoever asks first, and forgets the pages; the next one would be told that all is well.
 
     A descriptor of its own does no harm: SQLite has no locks on this file
     (sqlite.org/howtocorrupt.html 2.2 is about those of the database file).
@@ -30,6 +35,7 @@ class WriteAheadLog:
     def __init__(self, database: Path) -> None:
         """Take the path of the database; the log exists from its first transaction on."""
         self._path = database.with_name(f"{database.name}-wal")
+        self.is_failed = False
         self._lock = threading.Lock()
         self._descriptor: int | None = None
 
@@ -39,15 +45,25 @@ class WriteAheadLog:
         Raises:
             StorageUnavailable: nobody knows what is there.
         """
+        if self.is_failed:
+            raise StorageUnavailable(FAILED)
+        descriptor = self._opened()
         try:
-            os.fdatasync(self._opened())
+            os.fdatasync(descriptor)
         except OSError as error:
-            raise StorageUnavailable(f"{self._path}: cannot sync: {error.strerror}") from error
+            self.is_failed = True
+            raise self._unsynced(error) from error
+
+    def _unsynced(self, error: OSError) -> StorageUnavailable:
+        return StorageUnavailable(f"{self._path}: cannot sync: {error.strerror}")
 
     def _opened(self) -> int:
         with self._lock:
             if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                except OSError as error:  # nothing was asked of the disk: it may work next time
+                    raise self._unsynced(error) from error
             return self._descriptor
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from mta.core.histogram import COMMIT_BOUNDS, Histogram
 from storage.errors import StorageUnavailable
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 MAX_GROUP = 256
 """Pieces of work in one transaction: bounds how long a commit, and who waits for it, can take."""
@@ -74,6 +76,7 @@ class Writer:
 
     Attributes:
         commit_times: how long, in seconds, carrying a group out took.
+        is_broken: the thread has ended by an error, and no work is done any more.
 
     Args:
         commit: carries a group out and says what became of each; raises nothing.
@@ -94,6 +97,7 @@ class Writer:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self.is_broken = False
         self._sync_by: float | None = None  # of time.monotonic(); None: all is on the disk
         self.commit_times = Histogram(COMMIT_BOUNDS)
 
@@ -131,9 +135,11 @@ class Writer:
                 self._serve(group)
             if self._sync_by is not None:
                 self._catch_up()
+        except Exception:
+            logger.exception("the writer has stopped")
+            self.is_broken = True
         finally:
-            # Nothing is left, unless what broke is not even an Exception: nobody may wait for ever.
-            self._abandon(group)
+            self._abandon(group)  # nobody may wait for ever
 
     def _next_group(self) -> list[_Job]:
         """Wait for work and return all there is, up to a bound; nothing when it is time to end."""

@@ -211,6 +211,45 @@ async def test_b07_slow_syncs_slow_acceptance_and_nothing_else(tmp_path: Path) -
     assert slowest < 0.5, slowest  # the event loop does not wait for the disk
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, as in Debian's package")
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_b05_a_sync_that_fails_costs_a_new_start_and_nothing_else(
+    tmp_path: Path, processes: int
+) -> None:
+    """Every thread's 40th sync fails, in each life of a process."""
+    ledger = Ledger()
+    failing = "inject=fdatasync,fsync:error=EIO:when=40"
+    async with Recorder(ledger, Random(1), window=0) as receiver:
+        engine = Mailwright(
+            tmp_path,
+            receiver.port,
+            extra=f"[engine]\nprocesses = {processes}\n",
+            prefix=f"strace -f -qq -o /dev/null -e trace=fsync,fdatasync -e {failing}".split(),
+        )
+        try:
+            await engine.make_key()
+            await engine.start()
+            load = Load(ledger)
+            load.start(engine.smtp_port, 4, api=(engine.api_port, engine.key), callers=2)
+            async with asyncio.timeout(90):
+                while len(ledger.acknowledged) < 300:
+                    await asyncio.sleep(0.1)
+                    if not engine.is_running:
+                        assert processes == 1
+                        await engine.start()  # as the service manager does
+            ended = engine.log.read_text().count("error mta.daemon an I/O error")
+            await load.stop()
+            await engine.kill()
+            await engine.start()
+            assert await drain(ledger) < 60
+        finally:
+            await engine.abandon()
+    assert ended >= 2
+    assert not load.trouble
+    assert not ledger.missing()
+    engine.check_integrity()
+
+
 async def get(port: int, path: str) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())

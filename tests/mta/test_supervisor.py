@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,3 +83,26 @@ async def test_what_fails_with_old_orders_too_is_tried_until_it_works(tmp_path: 
         process.send_signal(signal.SIGTERM)
         await process.communicate()
     assert process.returncode == 0
+
+
+async def test_b05_all_are_ended_before_any_is_started_when_one_has_lost_its_storage() -> None:
+    linger = 1.0
+    async with supervised(LINGER=str(linger)) as process:
+        assert process.stdout is not None
+        await lines(process.stdout, 3)
+        [_, second] = children(process.pid)  # "b", which the supervisor starts last
+        began = time.monotonic()
+        os.kill(second, signal.SIGUSR1)
+        [first] = await lines(process.stdout, 1)
+        assert time.monotonic() - began >= linger, "it was started beside one that was still there"
+        assert sorted([first, *await lines(process.stdout, 1)]) == ["a 1", "b 1"]
+        assert await lines(process.stdout, 1) == ["ready a b"]
+        process.send_signal(signal.SIGTERM)
+        _, log = await process.communicate()
+    assert process.returncode == 0
+    assert log.count(b"process_ended") == 1
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that it has started, in order."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -182,7 +182,7 @@ def test_b06_after_a_failed_sync_nothing_is_written_any_more() -> None:
     connection.statements.clear()
     [done] = committer.commit([lambda _: "b"])
     assert isinstance(done.error, StorageUnavailable)
-    assert "restart" in str(done.error)
+    assert "start anew" in str(done.error)
     assert connection.statements == []
 
 
@@ -190,6 +190,7 @@ class RecordingTurns:
     """Turns, and a log, that write down what they are asked for."""
 
     def __init__(self, *, fails: bool = False) -> None:
+        self.is_failed = False
         self.calls: list[str] = []
         self.has_synced = threading.Event()
         self._fails = fails
@@ -315,7 +316,7 @@ async def test_b06_whom_a_failed_sync_leaves_without_what_was_promised(database:
     errors = await asyncio.gather(*promises, refused, return_exceptions=True)
     assert [type(one) for one in errors] == [StorageUnavailable, StorageUnavailable, LookupError]
     assert errors[0] is not errors[1]  # each waiter raises its own
-    with pytest.raises(StorageUnavailable, match="restart"):
+    with pytest.raises(StorageUnavailable, match="start anew"):
         await writer.submit(adding("e"), Kind.NOTE)
     writer.close()
 
@@ -331,9 +332,25 @@ def test_b06_after_a_sync_of_the_log_has_failed_nothing_is_written_any_more(
     assert committer.is_failed
     turns.calls.clear()
     [again] = committer.commit([adding("c")])
-    assert "restart" in str(again.error)
-    assert "restart" in committer.sync()
+    assert "start anew" in str(again.error)
+    assert "start anew" in committer.sync()
     assert turns.calls == []
+
+
+async def test_b05_a_writer_that_broke_is_a_failed_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(database._committer, "_transaction", fail)
+    with pytest.raises(StorageUnavailable, match="stopped"):
+        await database.write(adding("a"))
+    monkeypatch.undo()
+    assert database.is_failed
+    with pytest.raises(StorageUnavailable, match="closed"):
+        await database.write(adding("b"))
+    assert "No locks available" in caplog.text
 
 
 def test_neighbours_survive_when_sqlite_gives_up_the_whole_transaction(database: Database) -> None:

@@ -93,3 +93,27 @@ def test_a_sync_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(StorageUnavailable, match="Input/output error"):
         log.sync()
     log.close()
+
+
+async def test_b05_a_sync_that_failed_once_is_never_taken_for_good_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells of a failed sync once, to whoever asks first, and drops the pages."""
+
+    def fail(_: int) -> None:
+        monkeypatch.undo()
+        raise OSError(5, "Input/output error")
+
+    database = Database.open(tmp_path)
+    try:
+        await database.write(add)
+        monkeypatch.setattr(os, "fdatasync", fail)
+        with pytest.raises(StorageUnavailable, match="Input/output error"):
+            await database.read_durable(directives.last_id)
+        assert database.is_failed
+        with pytest.raises(StorageUnavailable, match="start anew"):
+            await database.write(add)
+        with pytest.raises(StorageUnavailable, match="start anew"):
+            await database.read_durable(directives.last_id)
+    finally:
+        database.close()

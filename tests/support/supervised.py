@@ -1,9 +1,9 @@
 """A supervisor of two parts that do nothing, for tests: `python -m tests.support.supervised`.
 
 A child prints "PART VERSION" and does its work until SIGTERM; SIGHUP gives the next version. Part
-"b" of version 2 dies before it is ready, and any "b" while there is the file that is named. Part
-"a" takes LINGER seconds (of the environment) to end. The last line is "looked N": how often the
-supervisor looked for news meanwhile.
+"b" of version 2 dies before it is ready, and any "b" while there is the file that is named. SIGUSR1
+has a child end with ALL_ANEW. Part "a" takes LINGER seconds (of the environment) to end. The last
+line is "looked N": how often the supervisor looked for news meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mta.logs import logging_to_stderr
 from mta.roles import Part
-from mta.supervisor import READY, Orders, Supervisor
+from mta.supervisor import ALL_ANEW, READY, Orders, Supervisor
 
 
 def say(*words: object) -> None:
@@ -32,10 +32,12 @@ def work(version: int, part: Part, link: socket.socket) -> int:
     is_spoilt = any(Path(path).exists() for path in sys.argv[1:])
     if part.name == "b" and (version == 2 or is_spoilt):
         return 1
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    ends = {signal.SIGTERM, signal.SIGUSR1}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     say(part.name, version)
     link.send(READY)
-    signal.sigwait({signal.SIGTERM})
+    if signal.sigwait(ends) == signal.SIGUSR1:
+        return ALL_ANEW
     if part.name == "a":
         time.sleep(float(os.environ.get("LINGER", "0")))
     return 0

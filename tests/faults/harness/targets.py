@@ -204,6 +204,11 @@ class Mailwright:
         """Its first process."""
         return self._group.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its first process lives."""
+        return self._group.is_running
+
     async def mta(self, *arguments: str) -> str:
         """Run a command and return what it printed."""
         done = await asyncio.to_thread(
