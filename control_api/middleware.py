@@ -29,6 +29,12 @@ _OVERLOADED = Problem(
     "This server is busy; nothing was done. Try again with the same Idempotency-Key.",
     headers={"Retry-After": "2"},
 )
+_BROKEN_OFF = Problem(
+    503,
+    "restarting",
+    "This server is starting anew; perhaps it was done. Try again with the same Idempotency-Key.",
+    headers={"Retry-After": "2"},
+)
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +63,10 @@ class RequestId:
 
 
 class Unexpected:
-    """Answers a defect of ours with 500 and a request id, and logs its traceback under that id."""
+    """Answers a defect of ours with 500 and a request id, and logs its traceback under that id.
+
+    A request that is broken off, because the server ends at once, is answered with 503.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -75,6 +84,10 @@ class Unexpected:
             await self._app(scope, receive, watching_send)
         except ClientDisconnect:
             _log.debug("the client left before its request was complete")
+        except asyncio.CancelledError:
+            if scope["type"] != "http" or has_started:
+                raise
+            await render(_BROKEN_OFF, Request(scope, receive))(scope, receive, send)
         except Exception:
             if scope["type"] != "http" or has_started:
                 raise

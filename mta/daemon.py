@@ -264,13 +264,14 @@ def _run(work: Coroutine[None, None, T]) -> T:
 
 
 def _run_on(database: Database, work: Coroutine[None, None, None]) -> int:
-    """Return the exit code of work that ends when its database has failed, whatever else did."""
+    """Return the exit code of work that ends, in order or not, when its database has failed."""
     try:
         _run(work)
     except ExceptionGroup:
         if not database.is_failed:
             raise
-        logger.error("%s", FAILED)  # noqa: TRY400 - all else that failed did so for it
+    if database.is_failed:
+        logger.error("%s", FAILED)
         return EXIT_STORAGE
     return EXIT_OK
 

@@ -33,9 +33,7 @@ from mta.smtp_listener import SmtpListener
 from mta.smtp_submission import Callbacks
 from mta.supervisor import BEAT, READY
 from storage.database import Database
-from storage.errors import StorageUnavailable
 from storage.key_uses import KeyUses
-from storage.write_ahead_log import FAILED
 
 ACCEPT_PAUSE, COMING_PAUSE, SETTLE_PAUSE = 0.01, 0.004, 0.05
 """Seconds between two kicks of other processes while much is accepted, about to be, or settled."""
@@ -189,15 +187,11 @@ class Process:
         return work
 
     async def _end_with_storage(self) -> None:
-        """End this process once nothing can be written any more: a file opened anew may do.
-
-        Raises:
-            StorageUnavailable
-        """
+        """End once nothing can be written any more: a file that is opened anew may do."""
         while True:
             await asyncio.sleep(STORAGE_INTERVAL)
             if self._database.is_failed:
-                raise StorageUnavailable(FAILED)
+                self.stop()
 
     def stop(self) -> None:
         """End in order, and soon."""

@@ -9,7 +9,7 @@ from typing import Any
 from control_api.app import UNSHED
 from control_api.body_guard import BodyGuard, Streamed
 from control_api.errors import ApiError
-from control_api.middleware import MAX_LAG, LoopLag, Overload, RequestId
+from control_api.middleware import MAX_LAG, LoopLag, Overload, RequestId, Unexpected
 from tests.support.asgi import Client
 from tests.support.virtual_time import run
 
@@ -42,6 +42,17 @@ async def test_too_many_requests_are_turned_away_and_the_others_served() -> None
     assert refused.headers["retry-after"] == "2"
     assert [task.result().status for task in (*accepted, health)] == [200] * 4
     assert (await client.get("/v1/emails")).status == 200
+
+
+async def test_a_request_that_is_broken_off_is_answered_with_later() -> None:
+    app = Slow()
+    client = Client(RequestId(Unexpected(app), lambda: "req_1"))
+    asking = asyncio.create_task(client.post("/v1/emails", {}))
+    await asyncio.sleep(0)
+    asking.cancel()
+    answer = await asking
+    assert (answer.status, answer.json["code"]) == (503, "restarting")
+    assert answer.headers["retry-after"] == "2"
 
 
 async def test_late_event_loop_is_noticed_and_forgotten() -> None:
