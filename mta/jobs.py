@@ -31,13 +31,13 @@ class Jobs:
     """
 
     def __init__(self, is_hopeless: Callable[[], bool]) -> None:
-        """Take what tells that no job can do anything any more in this process."""
+        """Take what tells that no job can do anything any more in this process, which ends."""
         self.failures: Counter[str] = Counter()
         self._is_hopeless = is_hopeless
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, tasks: asyncio.TaskGroup, jobs: Mapping[str, Job]) -> None:
-        """Begin; where it is hopeless, the failure of a job is a failure of the group."""
+        """Begin."""
         for name, job in jobs.items():
             self.failures[name] = 0
             self._tasks.append(tasks.create_task(self._keep_going(name, job), name=name))
@@ -56,7 +56,7 @@ class Jobs:
                 await job()
             except Exception:
                 if self._is_hopeless():
-                    raise
+                    return
                 self.failures[name] += 1
                 pause = FIRST_PAUSE if clock() - began > WENT_WELL else pause
                 logger.exception("%s failed, and will begin anew in %g s", name, pause)

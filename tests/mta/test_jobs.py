@@ -57,7 +57,9 @@ def test_it_is_logged_with_where_it_happened(caplog: pytest.LogCaptureFixture) -
     assert "LookupError: a row of nonsense" in caplog.text
 
 
-def test_where_nothing_can_work_any_more_the_process_is_to_end() -> None:
-    with pytest.raises(ExceptionGroup) as caught:
-        run(for_seconds(5, Jobs(lambda: True), moody=Moody(0), steady=Moody()))
-    assert caught.group_contains(LookupError)
+def test_where_nothing_can_work_any_more_no_job_begins_anew() -> None:
+    moody, steady = Moody(0), Moody()
+    jobs = Jobs(lambda: True)
+    run(for_seconds(60, jobs, moody=moody, steady=steady))
+    assert (moody.began, steady.began) == ([0], [0])
+    assert jobs.failures == {"moody": 0, "steady": 0}
