@@ -55,7 +55,11 @@ class Kicker:
         self.close()
 
     def kick(self, kind: bytes) -> bool:
-        """Send one to each; False when nobody listens any more, or it is closed."""
+        """Send one to each; False when nobody listens any more, or it is closed.
+
+        Raises:
+            OSError: the machine is short of memory for it; try again.
+        """
         was_heard = False
         for name in self._names:
             try:
@@ -76,6 +80,8 @@ class Kicker:
 
 class Gatherer:
     """Makes one call out of many: at once for the first, and for all that follow within a pause.
+
+    One that raises OSError is made again after the pause.
 
     A process that accepts hundreds of messages a second kicks its neighbour some hundred times.
     """
@@ -103,7 +109,10 @@ class Gatherer:
         self._timer = None
         if self._is_wanted:
             self._is_wanted = False
-            self._call()
+            try:
+                self._call()
+            except OSError:  # a kick that is short of memory
+                self._is_wanted = True
             self._timer = asyncio.get_running_loop().call_later(self._pause, self._act)
 
 

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from math import inf
 
@@ -226,7 +226,8 @@ class Process:
         now = asyncio.get_running_loop().time()
         if now >= self._said_to_come_at + COMING_PAUSE:
             self._said_to_come_at = now
-            self._to_deliveries.kick(COMING)
+            with suppress(OSError):  # it would be of use only now
+                self._to_deliveries.kick(COMING)
 
     def _settled(self) -> None:
         """The journal has grown."""

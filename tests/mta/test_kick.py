@@ -78,6 +78,25 @@ async def test_many_calls_within_a_pause_are_one() -> None:
     assert called.empty()
 
 
+async def test_a_call_that_fails_is_made_again() -> None:
+    count, has_worked = 0, asyncio.Event()
+
+    def call() -> None:
+        nonlocal count
+        count += 1
+        if count < 3:
+            raise OSError(105, "No buffer space available")
+        has_worked.set()
+
+    gatherer = Gatherer(call, pause=0.01)
+    gatherer()
+    async with asyncio.timeout(5):
+        await has_worked.wait()
+    await asyncio.sleep(0.05)
+    gatherer.close()
+    assert count == 3
+
+
 async def test_nothing_is_called_after_the_end() -> None:
     gatherer = Gatherer(lambda: pytest.fail("called"), 0.0)
     gatherer()
