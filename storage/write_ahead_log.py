@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from storage.errors import StorageUnavailable
@@ -24,12 +26,13 @@ FAILED = "an I/O error has made the state of the disk unknown; all processes sta
 class WriteAheadLog:
     """The log of one database, while a connection of this process keeps it from being removed.
 
-    Any thread may sync it. Attributes:
-        is_failed: a sync has failed, and every later one does: the kernel tells of it once, to
-            whoever asks first, and forgets the pages; the next one would be told that all is well.
-
-    A descriptor of its own does no harm: SQLite has no locks on this file
+    Any thread may sync it, each with a descriptor of its own: the kernel tells of a failed sync
+    once for each, and forgets the pages. Those do no harm: SQLite has no locks on this file
     (sqlite.org/howtocorrupt.html 2.2 is about those of the database file).
+
+    Attributes:
+        is_failed: a sync has failed, and so does every later one: asked again, the kernel would say
+            that all is well.
     """
 
     def __init__(self, database: Path) -> None:
@@ -37,7 +40,7 @@ class WriteAheadLog:
         self._path = database.with_name(f"{database.name}-wal")
         self.is_failed = False
         self._lock = threading.Lock()
-        self._descriptor: int | None = None
+        self._descriptors: dict[int, int] = {}
 
     def sync(self) -> None:
         """Return once everything that was committed before, by whatever process, is on the disk.
@@ -47,27 +50,34 @@ class WriteAheadLog:
         """
         if self.is_failed:
             raise StorageUnavailable(FAILED)
-        descriptor = self._opened()
-        try:
-            os.fdatasync(descriptor)
-        except OSError as error:
-            self.is_failed = True
-            raise self._unsynced(error) from error
-
-    def _unsynced(self, error: OSError) -> StorageUnavailable:
-        return StorageUnavailable(f"{self._path}: cannot sync: {error.strerror}")
+        with self._told():
+            descriptor = self._opened()
+            try:
+                os.fdatasync(descriptor)
+            except OSError:
+                self.is_failed = True
+                raise
 
     def _opened(self) -> int:
-        with self._lock:
-            if self._descriptor is None:
-                try:
-                    self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-                except OSError as error:  # nothing was asked of the disk: it may work next time
-                    raise self._unsynced(error) from error
-            return self._descriptor
+        thread = threading.get_ident()
+        descriptor = self._descriptors.get(thread)
+        if descriptor is None:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            with self._lock:
+                self._descriptors[thread] = descriptor
+        return descriptor
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn the operating system's errors into ours."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageUnavailable(f"{self._path}: cannot sync: {error.strerror}") from error
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        with self._lock:
+            for descriptor in self._descriptors.values():
+                os.close(descriptor)
+            self._descriptors.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,26 @@ async def test_b05_a_sync_that_failed_once_is_never_taken_for_good_afterwards(
             await database.read_durable(directives.last_id)
     finally:
         database.close()
+
+
+async def test_b05_each_thread_asks_the_kernel_for_itself(tmp_path: Path) -> None:
+    """A failed sync is told once for each descriptor, so one for all would hide it from some."""
+    asked: dict[int, set[int]] = {}
+    sync = os.fdatasync
+
+    def noting(descriptor: int) -> None:
+        asked.setdefault(threading.get_ident(), set()).add(descriptor)
+        sync(descriptor)
+
+    database = Database.open(tmp_path)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fdatasync", noting)
+            await database.write(add)
+            await database.read_durable(directives.last_id)
+            await database.write(add)
+    finally:
+        database.close()
+    assert len(asked) == 2
+    assert [len(each) for each in asked.values()] == [1, 1]
+    assert len(set.union(*asked.values())) == 2
