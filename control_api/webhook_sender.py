@@ -34,8 +34,8 @@ _TURN = 10_000
 cursors say what retention may remove."""
 _STORAGE_PAUSE = timedelta(seconds=10)
 """How long storage is left alone after it has failed."""
-_FAULT_PAUSE = timedelta(minutes=1)
-"""How long an endpoint is left alone at which we have failed, unless there are news for it."""
+FAULT_PAUSE = 60.0
+"""Seconds for which an endpoint at which we have failed is left alone, whatever happens."""
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,8 @@ class WebhookSender:
         except Exception:
             logger.exception("webhook %s: failed, and goes on later", lane.record.id)
             lane.forget()
-            return self._tools.now() + _FAULT_PAUSE
+            await asyncio.sleep(FAULT_PAUSE)
+            return self._tools.now()
 
     def _later(self, error: StorageError) -> datetime:
         logger.warning("webhooks wait for storage: %s", error)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from control_api import webhook_sender
 from control_api.webhook_sender import WebhookSender
 from storage import webhook_outbox, webhook_retries, webhooks
 from storage.database import Connection, Database
@@ -72,26 +73,27 @@ class TestSender:
         def fail(
             connection: Connection, webhook: WebhookRecord, place: Place, now: datetime
         ) -> Outbox:
-            if webhook.id == poor.id:
-                raise LookupError("nobody expected this")
+            if webhook.id == poor.id and faults:
+                raise faults.pop()
             return read(connection, webhook, place, now)
 
+        faults = [LookupError("nobody expected this") for _ in range(9)]
+        read = webhook_outbox.read
+        monkeypatch.setattr(webhook_outbox, "read", fail)
         async with HttpReceiver() as first, HttpReceiver() as second:
             poor = add_webhook(api, first.url)
             add_webhook(api, second.url)
-            read = webhook_outbox.read
             async with running(api) as sender:
-                with monkeypatch.context() as patch:
-                    patch.setattr(webhook_outbox, "read", fail)
-                    for count in (1, 2):
-                        queue(api)
-                        sender.kick()
-                        await second.wait_for(count)
-                assert "nobody expected this" in caplog.text
-                assert not first.received
-                queue(api)
-                sender.kick()
+                for count in (1, 2, 3):
+                    queue(api)
+                    sender.kick()
+                    await second.wait_for(count)
+            assert len(faults) == 8, "it is left alone, also when there is news"
+            monkeypatch.setattr(webhook_sender, "FAULT_PAUSE", 0.01)
+            async with running(api):
                 await first.wait_for(3)
+        assert not faults
+        assert caplog.text.count("goes on later") == 9
 
     async def test_endpoints_come_and_go(self, api: Api) -> None:
         async with HttpReceiver() as first, HttpReceiver() as second:
