@@ -36,13 +36,14 @@ class Why(enum.Enum):
     AMBIGUOUS = "ambiguous"
     """The connection was lost after the final dot; it may arrive twice."""
     LOCAL = "local"
-    """The message could not be read or signed here."""
+    """The message could not be read or signed here, or what nobody expected went wrong."""
     HELD = "held"
     """An operator holds it."""
     RELEASED = "released"
     """An operator released it, or asked for a retry now."""
     DAMAGED = "damaged"
-    """It is held: what is stored of it is not what was accepted, and an operator has to look."""
+    """It is held until an operator has looked: what is stored of it is not what was accepted, or
+    what became of an attempt could not be written down."""
     SITE_BUSY = "site_busy"
     """Handed back untried: its site was suspended or the engine stopped."""
 
@@ -78,7 +79,7 @@ class Expired:
 
 @frozen
 class Quarantined:
-    """Held until an operator has looked: what is stored of it is damaged."""
+    """Held until an operator has looked; see Why.DAMAGED."""
 
 
 Disposition = Delivered | Deferred | Bounced | Expired | Quarantined

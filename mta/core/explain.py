@@ -164,9 +164,9 @@ _REASONS = {
         Why.UNREACHABLE: "no server of the domain could be spoken to",
         Why.DNS: "the DNS gave no usable answer",
         Why.AMBIGUOUS: "the connection was lost after the message; it may arrive twice",
-        Why.LOCAL: "the message could not be read or signed here",
+        Why.LOCAL: "something went wrong here",
         Why.HELD: "it is held until somebody releases it",
-        Why.DAMAGED: "what is stored of it is damaged",
+        Why.DAMAGED: "what is stored of it is damaged, or we failed at it",
         Why.RELEASED: "somebody asked for it now",
         Why.SITE_BUSY: "it was handed back untried: its site was left alone, or the engine stopped",
     }.items()
