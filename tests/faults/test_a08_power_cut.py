@@ -95,8 +95,8 @@ def relaxed(directory: Path) -> Path:
         shutil.copytree(ROOT / package, directory / package)
     path = directory / "storage" / "write_ahead_log.py"
     text = path.read_text()
-    assert text.count("os.fdatasync(self._opened())") == 1
-    path.write_text(text.replace("os.fdatasync(self._opened())", "pass"))
+    assert text.count("os.fdatasync(descriptor)") == 1
+    path.write_text(text.replace("os.fdatasync(descriptor)", "pass"))
     return directory
 
 
