@@ -38,6 +38,16 @@ def can_mount() -> bool:
 
 needs_mount = pytest.mark.skipif(not can_mount(), reason="needs root, to mount a small file system")
 
+needs_strace = pytest.mark.skipif(
+    shutil.which("strace") is None, reason="needs strace, as in Debian's package"
+)
+
+
+def syncs(fault: str) -> list[str]:
+    """Return the prefix of a command whose syncs have a fault; see strace(1), inject."""
+    calls = "fdatasync,fsync"
+    return f"strace -f -qq -o /dev/null -e trace={calls} -e inject={calls}:{fault}".split()
+
 
 @asynccontextmanager
 async def mounted(path: Path, options: str) -> AsyncIterator[None]:
@@ -178,16 +188,11 @@ async def test_b03_a_full_disk_under_the_log_stops_no_mail(tmp_path: Path) -> No
     assert not load.trouble
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, as in Debian's package")
+@needs_strace
 async def test_b07_slow_syncs_slow_acceptance_and_nothing_else(tmp_path: Path) -> None:
     ledger = Ledger()
-    delay = "inject=fdatasync,fsync:delay_enter=1500000"
     async with Recorder(ledger, Random(1), window=0) as receiver:
-        engine = Mailwright(
-            tmp_path,
-            receiver.port,
-            prefix=f"strace -f -qq -o /dev/null -e trace=fsync,fdatasync -e {delay}".split(),
-        )
+        engine = Mailwright(tmp_path, receiver.port, prefix=syncs("delay_enter=1500000"))
         try:
             await engine.make_key()
             await engine.start()
@@ -211,20 +216,19 @@ async def test_b07_slow_syncs_slow_acceptance_and_nothing_else(tmp_path: Path) -
     assert slowest < 0.5, slowest  # the event loop does not wait for the disk
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, as in Debian's package")
+@needs_strace
 @pytest.mark.parametrize("processes", [1, 2])
 async def test_b05_a_sync_that_fails_costs_a_new_start_and_nothing_else(
     tmp_path: Path, processes: int
 ) -> None:
     """Every thread's 40th sync fails, in each life of a process."""
     ledger = Ledger()
-    failing = "inject=fdatasync,fsync:error=EIO:when=40"
     async with Recorder(ledger, Random(1), window=0) as receiver:
         engine = Mailwright(
             tmp_path,
             receiver.port,
             extra=f"[engine]\nprocesses = {processes}\n",
-            prefix=f"strace -f -qq -o /dev/null -e trace=fsync,fdatasync -e {failing}".split(),
+            prefix=syncs("error=EIO:when=40"),
         )
         try:
             await engine.make_key()
