@@ -105,8 +105,6 @@ class DeliveryReports:
                 pass
             next_at = await self._database.read(delivery_reports.next_at)
         except (StorageFull, StorageUnavailable) as error:
-            if self._database.is_failed:
-                raise
             log_warning("delivery_report_put_off", error=error)
             return TROUBLE_PAUSE
         if next_at is None:

@@ -125,8 +125,6 @@ class ReportIntake:
             while await self.read_some():
                 pass
         except (StorageFull, StorageUnavailable, NoParser) as error:
-            if self._database.is_failed:
-                raise
             log_warning("report_put_off", error=error)
             await asyncio.sleep(TROUBLE_PAUSE)
             self._news.set()
