@@ -1,8 +1,10 @@
 """From injection to delivery: messages per second and CPU seconds per 1,000 messages.
 
-`python -m benchmarks.delivery [--count 4000] [--runs 3] [--profile]`. Source, engine and sink are
-three processes on this machine, loopback only; 10 KB messages, one destination, durable queue
-(every acceptance is committed and synced). Prints a table and writes benchmarks/results/*.json.
+`python -m benchmarks.delivery [--count 4000] [--runs 3] [--bare] [--profile]`. Source, engine and
+sink are three processes on this machine, loopback only; 10 KB messages, one destination, durable
+queue (every acceptance is committed and synced). With --bare the bare way of a message (bare.py)
+takes turns with the engine, in the cases that it knows. Prints a table and writes
+benchmarks/results/*.json.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.engine import Engine
+from benchmarks.engine import Bare, Engine
 
 RESULTS = Path(__file__).parent / "results"
 RSA, ED25519 = "rsa-sha256", "ed25519-sha256"
@@ -103,11 +105,17 @@ def inject(port: int, case: Case, count: int, size: int, first_id: int) -> dict[
     return figures
 
 
-def measure(case: Case, count: int, size: int, profile: Path | None = None) -> dict[str, float]:
+def measure(
+    case: Case,
+    count: int,
+    size: int,
+    profile: Path | None = None,
+    program: type[Engine] = Engine,
+) -> dict[str, float]:
     """Run one case on a fresh engine, after a short warm-up."""
     sink = Sink()
     with tempfile.TemporaryDirectory(prefix="mailwright-bench-") as directory:
-        engine = Engine(
+        engine = program(
             Path(directory), sink=sink.port, algorithms=list(case.algorithms), profile=profile
         )
         try:
@@ -156,6 +164,18 @@ def fsync_ms() -> float:
     return round(statistics.median(times), 3)
 
 
+def show(name: str, figures: dict[str, float]) -> None:
+    """Print a row of the table."""
+    accept = f"{figures['accept_p50_ms']:.1f} / {figures['accept_p99_ms']:.1f}"
+    through = f"{figures['delivered_p50_ms']:.1f} / {figures['delivered_p99_ms']:.1f}"
+    print(
+        f"{name:34} {figures['rate']:8.0f} {figures['cpu_s_per_1000']:11.3f} {accept:>18}"
+        f" {through:>22} {figures['pss_mb']:7.1f} {figures['lost']:5.0f}"
+        f" {figures['duplicates']:4.0f}",
+        flush=True,
+    )
+
+
 def show_profile(path: Path) -> None:
     """Print the ten functions with the most time of their own."""
     print("\nProfile of the service, by own time:")
@@ -169,6 +189,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=10_240, help="bytes a message")
     parser.add_argument("--runs", type=int, default=3, help="runs a case; medians are shown")
     parser.add_argument("--case", default="", help="only cases whose name contains this")
+    parser.add_argument("--bare", action="store_true", help="beside the bare way of a message")
     parser.add_argument("--profile", action="store_true", help="profile the signed case instead")
     options = parser.parse_args()
     if options.profile:
@@ -187,16 +208,16 @@ def main() -> None:
         if options.case not in case.name:
             continue
         count = max(20, int(options.count * case.share))
-        figures = median([measure(case, count, options.size) for _ in range(options.runs)])
-        results[case.name] = figures
-        accept = f"{figures['accept_p50_ms']:.1f} / {figures['accept_p99_ms']:.1f}"
-        through = f"{figures['delivered_p50_ms']:.1f} / {figures['delivered_p99_ms']:.1f}"
-        print(
-            f"{case.name:34} {figures['rate']:8.0f} {figures['cpu_s_per_1000']:11.3f} {accept:>18}"
-            f" {through:>22} {figures['pss_mb']:7.1f} {figures['lost']:5.0f}"
-            f" {figures['duplicates']:4.0f}",
-            flush=True,
-        )
+        programs: dict[str, type[Engine]] = {case.name: Engine}
+        if options.bare and case.recipients == 1 and ED25519 not in case.algorithms:
+            programs[f"{case.name}, bare"] = Bare
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in programs}
+        for _ in range(options.runs):
+            for name, program in programs.items():
+                runs[name].append(measure(case, count, options.size, program=program))
+        for name in programs:
+            results[name] = median(runs[name])
+            show(name, results[name])
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"delivery-{time.strftime('%Y%m%d-%H%M%S')}.json"
     path.write_text(json.dumps({"machine": machine, "cases": results}, indent=2) + "\n")

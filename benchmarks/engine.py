@@ -52,6 +52,8 @@ class Usage:
 class Engine:
     """`mta serve` in a directory of its own."""
 
+    program = "mta.cli.main"
+
     def __init__(
         self,
         directory: Path,
@@ -90,7 +92,7 @@ class Engine:
 
     def run(self, *arguments: str) -> str:
         """Run one `mta` command with this configuration and return its output."""
-        command = [sys.executable, "-m", "mta.cli.main", "--config", str(self.config), *arguments]
+        command = [sys.executable, "-m", self.program, "--config", str(self.config), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def start(self) -> int:
@@ -98,7 +100,7 @@ class Engine:
         command = [sys.executable]
         if self.profile:
             command += ["-m", "cProfile", "-o", str(self.profile)]
-        command += ["-m", "mta.cli.main", "--config", str(self.config), "serve"]
+        command += ["-m", self.program, "--config", str(self.config), "serve"]
         self.log = (self.directory / "log").open("wb")
         self.process = subprocess.Popen(command, stderr=self.log)
         endpoints = self.data / "endpoints.json"
@@ -126,6 +128,12 @@ class Engine:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
         self.log.close()
+
+
+class Bare(Engine):
+    """The bare way of a message in its place (bare.py)."""
+
+    program = "benchmarks.bare"
 
 
 def children(pid: int) -> list[int]:
