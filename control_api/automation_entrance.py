@@ -7,6 +7,7 @@ Not here: requests (automation_runs.py), what runs do (automation_work.py).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -20,13 +21,15 @@ from mta.core.automation_plan import next_look, wanted_days
 from mta.core.contact import Status
 from mta.core.event import EventKind
 from mta.core.frozen import frozen
-from storage import audiences, automation_people, automation_runs, automations, event_feed
+from storage import audiences, automation_people, automation_runs, automations, event_feed, events
 from storage.automation_people import Dates, Person
 from storage.automation_runs import Entrant
 from storage.automations import AutomationRecord
 from storage.database import Connection
+from storage.errors import STORAGE_TROUBLE
 from storage.event_feed import Span
 from storage.events import JournalEntry
+from storage.readable import readable
 
 LIMIT = 500
 """Events of one tenant in one go."""
@@ -35,6 +38,8 @@ LAZY_MARK = 1_000
 LOOKED_AT_ONCE = 1_000
 """Contacts whose dates are looked at in one go."""
 _KINDS: Mapping[str, EventKind] = {kind.value: event for event, kind in TRIGGER_KINDS.items()}
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -63,31 +68,60 @@ class Entrance:
         database, now = self._tools.database, self._tools.now()
         if self._position < 0:
             self._position = await database.write(automations.begin_mark)
-        seen = await database.read(self._see)
+        try:
+            seen = await database.read(self._see)
+        except STORAGE_TROUBLE:
+            raise
+        except Exception:
+            logger.exception("automations: failed at new events, and look at them one by one")
+            seen = await self._see_one_by_one()
         is_due = seen.entrants or seen.through - seen.start >= LAZY_MARK
         if is_due and not await database.write(partial(_let_in, seen=seen, now=now)):
             return True
         self._position = seen.through
         return seen.has_more
 
-    def _see(self, connection: Connection) -> _Seen:
+    async def _see_one_by_one(self) -> _Seen:
+        """Read on where reading on fails: an event that we fail at sets nothing off."""
+        start, position, last_seq = await self._tools.database.read(self._place)
+        through = min(position + LIMIT, last_seq)
+        entrants: list[Entrant] = []
+        for seq in range(position + 1, through + 1):
+            see = partial(self._see_between, start=start, after=seq - 1, last_seq=seq)
+            try:
+                entrants += (await self._tools.database.read(see)).entrants
+            except STORAGE_TROUBLE:
+                raise
+            except Exception:
+                logger.exception("automations: event %d sets nothing off, we failed at it", seq)
+        return _Seen(start, through, tuple(entrants), has_more=through < last_seq)
+
+    def _place(self, connection: Connection) -> tuple[int, int, int]:
+        """Return the mark, up to which seq the journal was read, and where it ends."""
         start = automations.mark(connection)
-        position = max(start, self._position)
-        news = event_feed.news(connection, position)
+        return start, max(start, self._position), events.last_seq(connection)
+
+    def _see(self, connection: Connection) -> _Seen:
+        start, position, last_seq = self._place(connection)
+        return self._see_between(connection, start, position, last_seq)
+
+    def _see_between(self, connection: Connection, start: int, after: int, last_seq: int) -> _Seen:
+        """Look at events after one seq and up to another, or the first of them."""
+        tenants = event_feed.news(connection, after).tenants
         kinds = {
             tenant_id: [_KINDS[one] for one in types if one in _KINDS]
             for tenant_id, types in automations.listening(connection).items()
-            if tenant_id in news.tenants
+            if tenant_id in tenants
         }
         found = {
             tenant_id: event_feed.read(
-                connection, Span(tenant_id, wanted, position, news.last_seq), limit=LIMIT
+                connection, Span(tenant_id, wanted, after, last_seq), limit=LIMIT
             )
             for tenant_id, wanted in kinds.items()
             if wanted
         }
         full = [journal[-1].seq for journal in found.values() if len(journal) == LIMIT]
-        through = min(full, default=news.last_seq)
+        through = min(full, default=last_seq)
         entrants = [
             one
             for tenant_id, journal in found.items()
@@ -99,15 +133,13 @@ class Entrance:
         self, connection: Connection, tenant_id: int, journal: Sequence[JournalEntry], through: int
     ) -> Iterator[Entrant]:
         """Yield who enters because of events up to a seq."""
-        events = [(one, row) for one in journal if one.seq <= through and (row := _contact(one))]
-        if not events:
+        about = [(one, row) for one in journal if one.seq <= through and (row := _contact(one))]
+        if not about:
             return
-        people = automation_people.people(connection, tenant_id, [row for _, row in events])
-        written = [
-            (one, self._tools.library.written(one.row, one.version, one.definition).definition)
-            for one in automations.active(connection, tenant_id)
-        ]
-        for event, row in events:
+        people = automation_people.people(connection, tenant_id, [row for _, row in about])
+        found = [(one.row, one) for one in automations.active(connection, tenant_id)]
+        written = readable("automation", found, self._written)
+        for event, row in about:
             for automation, definition in written:
                 person = people.get(row)
                 if person is None or event.seq <= automation.since_seq:
@@ -115,6 +147,10 @@ class Entrance:
                 audience_id = _met(definition.trigger, event, person)
                 if audience_id is not None:
                     yield from _if_they_hold(automation, definition, {row: person}, audience_id)
+
+    def _written(self, found: tuple[int, AutomationRecord]) -> tuple[AutomationRecord, Definition]:
+        _, one = found
+        return one, self._tools.library.written(one.row, one.version, one.definition).definition
 
     async def look(self, row: int) -> bool:
         """Look at some dates that are due for an automation; return whether any were.

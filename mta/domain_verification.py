@@ -113,7 +113,7 @@ class DomainVerifier:
         Raises:
             StorageError: nothing was written.
         """
-        domain = await self._database.read(lambda db: domains.get_domain(db, None, domain_id))
+        domain = await self._read(domain_id)
         if domain is not None:
             async with self._turns:
                 await self._verify(domain)
@@ -132,23 +132,28 @@ class DomainVerifier:
             lambda db: domain_checks.due(db, self._now(), limit=AT_ONCE)
         )
         async with asyncio.TaskGroup() as group:
-            for domain in due:
-                group.create_task(self._verify_due(domain), name=domain.name)
+            for domain_id in due:
+                group.create_task(self._verify_due(domain_id), name=domain_id)
         next_due = await self._database.read(domain_checks.next_due)
         if next_due is None:
             return LONGEST_SLEEP
         return min((next_due - self._now()).total_seconds(), LONGEST_SLEEP)
 
-    async def _verify_due(self, domain: DomainRecord) -> None:
+    async def _verify_due(self, domain_id: str) -> None:
         """Look at one of several; what nobody expected to go wrong with it is only its own."""
         try:
-            await self._verify(domain)
+            domain = await self._read(domain_id)
+            if domain is not None:
+                await self._verify(domain)
         except STORAGE_TROUBLE:
             raise
         except Exception:
-            logger.exception("%s: no look at its records", domain.name)
+            logger.exception("domain %s: no look at its records", domain_id)
             until = self._now() + FAULT_PAUSE
-            await self._database.write(lambda db: domain_checks.put_off(db, domain.id, until=until))
+            await self._database.write(lambda db: domain_checks.put_off(db, domain_id, until=until))
+
+    async def _read(self, domain_id: str) -> DomainRecord | None:
+        return await self._database.read(lambda db: domains.get_domain(db, None, domain_id))
 
     async def _verify(self, domain: DomainRecord) -> None:
         look = await take_look(domain, self._instance, self._resolver)

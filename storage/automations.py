@@ -15,6 +15,7 @@ from mta.core.event import JsonValue
 from mta.core.frozen import frozen
 from storage import events
 from storage.database import Connection
+from storage.readable import readable
 
 ACTIVE, PAUSED, DELETED = "active", "paused", "deleted"
 """Of `status`."""
@@ -238,9 +239,9 @@ def listening(connection: Connection) -> Mapping[int, tuple[str, ...]]:
 
 
 def active(connection: Connection, tenant_id: int) -> list[AutomationRecord]:
-    """Return the active automations of a tenant, oldest first."""
+    """Return the active automations of a tenant, oldest first, but for damaged ones."""
     rows = connection.execute(f"{_THEIRS} AND a.status = 'active' ORDER BY a.id", (tenant_id,))
-    return [_record(row) for row in rows]
+    return readable("automation", rows, _record)
 
 
 def by_row(connection: Connection, row: int) -> AutomationRecord | None:

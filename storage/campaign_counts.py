@@ -41,15 +41,15 @@ class CampaignTally:
 
 NOTHING = CampaignTally()
 
-_COUNTS = """
+_COUNTS = f"""
 SELECT m.campaign,
-    CASE WHEN e.kind = 'queued' AND json_extract(e.data, '$.retried') THEN 'retried'
+    CASE WHEN e.kind = 'queued' AND json_extract({events.DATA}, '$.retried') THEN 'retried'
         ELSE e.kind END,
     COUNT(*)
 FROM events e CROSS JOIN messages m ON m.id = e.message_id
 WHERE e.seq > ? AND e.seq <= ? AND m.campaign IS NOT NULL
 GROUP BY 1, 2
-"""
+"""  # noqa: S608 - of constants
 _LOG = f"""
 SELECT m.campaign, e.kind, e.seq
 FROM events e CROSS JOIN messages m ON m.id = e.message_id

@@ -19,6 +19,7 @@ from mta.core.frozen import frozen
 from mta.core.tracking import Tracking
 from storage import events
 from storage.database import Connection
+from storage.readable import readable
 from storage.sql import insert
 
 
@@ -215,13 +216,17 @@ def count(connection: Connection, tenant_id: int, status: CampaignStatus | None 
 
 
 def at_work(connection: Connection) -> list[CampaignRecord]:
-    """Return all that are scheduled or sending, oldest first."""
+    """Return all that are scheduled or sending, oldest first, but for damaged ones."""
     return [
-        _record(row)
+        one
         for status in (CampaignStatus.SCHEDULED, CampaignStatus.SENDING)
-        for row in connection.execute(
-            f"{_SELECT} WHERE status IN ('scheduled', 'sending') AND status = ? ORDER BY id",
-            (status.value,),
+        for one in readable(
+            "campaign",
+            connection.execute(
+                f"{_SELECT} WHERE status IN ('scheduled', 'sending') AND status = ? ORDER BY id",
+                (status.value,),
+            ),
+            _record,
         )
     ]
 

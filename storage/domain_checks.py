@@ -66,13 +66,13 @@ class Concluded:
     forgotten: tuple[DkimKeyRecord, ...]
 
 
-def due(connection: Connection, now: datetime, *, limit: int) -> list[DomainRecord]:
-    """Return the domains to look at now, the longest due first."""
-    return domains.select(
-        connection,
-        "next_check_at <= ? ORDER BY next_check_at LIMIT ?",
+def due(connection: Connection, now: datetime, *, limit: int) -> list[str]:
+    """Return the ids ("dom_...") of the domains to look at now, the longest due first."""
+    rows = connection.execute(
+        "SELECT id FROM domains WHERE next_check_at <= ? ORDER BY next_check_at LIMIT ?",
         (ids.milliseconds(now), limit),
     )
+    return [domain_id for (domain_id,) in rows]
 
 
 def next_due(connection: Connection) -> datetime | None:

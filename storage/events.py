@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from mta.core import ids, json_text
 from mta.core.event import EventKind, JsonValue
 from mta.core.frozen import frozen
 from storage.database import Connection
 from storage.entries import entry_id
+from storage.readable import json_or
 from storage.sql import chunks, given, marks
 
 EventRow = tuple[int, int, int, str, int, str]
@@ -23,6 +24,9 @@ EventRow = tuple[int, int, int, str, int, str]
 Both ids are NO_ROW for an event that is not about mail, such as those of domains."""
 NO_ROW = 0
 """No row has this number."""
+
+DATA = "CASE WHEN json_valid(e.data) THEN e.data END"
+"""SQL: what an event `e` says, or NULL if something damaged it, so that it still can be counted."""
 
 Tags = tuple[tuple[str, str], ...]
 
@@ -170,14 +174,14 @@ def by_seqs(connection: Connection, seqs: Sequence[int]) -> list[JournalEntry]:
 
 def decoded_tags(text: str) -> Tags:
     """Return tags as submitted from the JSON list of pairs in which they are kept."""
-    return tuple(
-        (name, value) for name, value in cast("list[tuple[str, str]]", json_text.decode(text))
-    )
+    nothing: list[tuple[str, str]] = []
+    return tuple((name, value) for name, value in json_or(nothing, text))
 
 
 def decoded_object(text: str) -> Mapping[str, JsonValue]:
     """Return the JSON object that a column holds."""
-    return cast("dict[str, JsonValue]", json_text.decode(text)) if text != "{}" else {}
+    nothing: dict[str, JsonValue] = {}
+    return json_or(nothing, text) if text != "{}" else nothing
 
 
 def _entry(row: tuple[Any, ...]) -> JournalEntry:

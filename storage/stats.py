@@ -64,10 +64,11 @@ async def catch_up(database: Database) -> None:
             await database.write(partial(record, tallied=tallied))
 
 
+_CLASS = f"COALESCE(json_extract({events.DATA}, '$.class'), '')"
+
 _BY_DOMAIN = f"""
 SELECT e.tenant_id, e.kind, e.at / {HOUR_MS}, COALESCE(q.domain, ''),
-    COALESCE(json_extract(e.data, '$.host'), ''), COALESCE(json_extract(e.data, '$.class'), ''),
-    COUNT(*)
+    COALESCE(json_extract({events.DATA}, '$.host'), ''), {_CLASS}, COUNT(*)
 FROM events e LEFT JOIN entries q ON q.id = e.entry_id
 WHERE e.seq > ? AND e.seq <= ?
 GROUP BY 1, 2, 3, 4, 5, 6
@@ -75,9 +76,9 @@ GROUP BY 1, 2, 3, 4, 5, 6
 
 _BY_TAG = f"""
 SELECT e.tenant_id, e.kind, e.at / {HOUR_MS}, json_extract(t.value, '$[0]'),
-    json_extract(t.value, '$[1]'), COALESCE(json_extract(e.data, '$.class'), ''),
-    COUNT(DISTINCT e.seq)
-FROM events e JOIN messages m ON m.id = e.message_id, json_each(m.tags) t
+    json_extract(t.value, '$[1]'), {_CLASS}, COUNT(DISTINCT e.seq)
+FROM events e JOIN messages m ON m.id = e.message_id,
+    json_each(CASE WHEN json_valid(m.tags) THEN m.tags ELSE '[]' END) t
 WHERE e.seq > ? AND e.seq <= ? AND m.tags <> '[]'
 GROUP BY 1, 2, 3, 4, 5, 6
 """
@@ -85,8 +86,7 @@ GROUP BY 1, 2, 3, 4, 5, 6
 
 _BY_SENDER = f"""
 SELECT e.tenant_id, e.kind, e.at / {HOUR_MS}, CASE WHEN m.is_test THEN '' ELSE m.sender_domain END,
-    m.campaign, c.created_at,
-    COALESCE(json_extract(e.data, '$.class'), ''), COUNT(*)
+    m.campaign, c.created_at, {_CLASS}, COUNT(*)
 FROM events e JOIN messages m ON m.id = e.message_id LEFT JOIN campaigns c ON c.id = m.campaign
 WHERE e.seq > ? AND e.seq <= ?
 GROUP BY 1, 2, 3, 4, 5, 7

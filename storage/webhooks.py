@@ -16,6 +16,7 @@ from mta.core.event import EventKind
 from mta.core.frozen import frozen
 from storage import events
 from storage.database import Connection
+from storage.readable import readable
 
 
 @frozen
@@ -201,8 +202,9 @@ def enable(connection: Connection, webhook_id: str) -> bool:
 
 
 def enabled(connection: Connection) -> list[WebhookRecord]:
-    """Return the endpoints of all tenants that are to be posted to."""
-    return [_webhook(row) for row in connection.execute(f"{_SELECT} WHERE disabled_at IS NULL")]
+    """Return the endpoints of all tenants that are to be posted to, but for damaged ones."""
+    rows = connection.execute(f"{_SELECT} WHERE disabled_at IS NULL")
+    return readable("webhook", rows, _webhook)
 
 
 def touch(connection: Connection, webhook_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,9 @@ from control_api.automation_runner import AutomationRunner
 from control_api.automation_tools import Tools
 from control_api.personal_mail import PATIENCE, Composer
 from control_api.webhook_message import headers_of
+from mta.core import ids
 from mta.core.automation_plan import MAX_ENTRIES, WEBHOOK_RETRIES
-from storage import automation_runs
+from storage import automation_people, automation_runs
 from storage.database import Connection
 from tests.control_api.conftest import Api, parsed
 from tests.support.http_receiver import HttpReceiver, hang, status
@@ -344,6 +346,42 @@ class TestEntering:
         await rig.work()
         assert await rig.counts(made) == {"runs": 120, "completed": 120}
         assert rig.api.count("automation_steps") == 120 * 4
+
+    @pytest.mark.parametrize("definition", ["{", '{"trigger": {"type": "gone"}}'])
+    async def test_one_that_cannot_be_read_leaves_the_others_alone(
+        self, rig: Rig, definition: str
+    ) -> None:
+        trigger = {"type": "contact.subscribed"}
+        made = [await rig.make({"type": "stop"}, trigger=trigger) for _ in range(2)]
+        await rig.api.database.write(
+            lambda db: db.execute(
+                "UPDATE automation_versions SET definition = ? WHERE automation_id = 1",
+                (definition,),
+            )
+        )
+        await rig.join("bee@dest.test")
+        await rig.work()
+        assert await rig.counts(made[1]) == {"runs": 1, "completed": 1}
+
+    async def test_an_event_that_we_fail_at_sets_nothing_off_and_the_others_do(
+        self, rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(connection: Connection, tenant_id: int, rows: Collection[int]) -> Any:
+            if bad in rows:
+                raise LookupError("nobody expected this")
+            return people(connection, tenant_id, rows)
+
+        people = automation_people.people
+        monkeypatch.setattr(automation_people, "people", fail)
+        made = await rig.make({"type": "stop"}, trigger={"type": "contact.subscribed"})
+        members = [await rig.join(f"{name}@dest.test") for name in ("ant", "bee", "elk")]
+        bad = ids.number_of(members[1]["contact_id"], "ct")
+        await rig.work()
+        assert await rig.counts(made) == {"runs": 2, "completed": 2}
+        assert "sets nothing off" in caplog.text
+        await rig.join("owl@dest.test")
+        await rig.work()
+        assert await rig.counts(made) == {"runs": 3, "completed": 3}
 
     async def test_many_events_at_once(self, rig: Rig) -> None:
         made = await rig.make({"type": "stop"}, trigger={"type": "contact.created"})

@@ -13,6 +13,7 @@ import pytest
 from control_api import campaign_letter
 from control_api.campaign_payload import MAX_RECIPIENTS, MAX_TESTS
 from control_api.schemas import campaigns as schemas
+from mta.core import ids
 from mta.core.access import Access
 from mta.core.campaign import Brakes, CampaignStatus
 from storage import campaign_turns, retention
@@ -339,6 +340,16 @@ class TestSending:
         await desk.ok("POST", f"{first}/resume")
         await desk.advance()
         assert sorted(desk.recipients()) == sorted([ANT, BEE])
+
+    async def test_a_damaged_one_leaves_the_others_alone(self, desk: Campaigning) -> None:
+        first = await desk.sent(recipients=[ANT])
+        second = await desk.sent(recipients=[BEE])
+        number = ids.number_of(first.rpartition("/")[2], "cmp")
+        await desk.api.database.write(
+            lambda db: db.execute("UPDATE campaigns SET content = '{' WHERE id = ?", (number,))
+        )
+        await desk.advance()
+        assert (await desk.ok("GET", second))["counts"]["queued"] == 1
 
     async def test_a_test_key_sends_to_the_sandbox(self, desk: Campaigning) -> None:
         path = await desk.campaign(recipients=[ANT])

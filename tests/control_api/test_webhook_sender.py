@@ -67,6 +67,19 @@ class TestSender:
                     await fast.wait_for(count)
             assert len(slow.received) <= 10
 
+    async def test_a_damaged_endpoint_and_a_damaged_event_hold_up_nobody(self, api: Api) -> None:
+        async with HttpReceiver() as receiver:
+            damaged = add_webhook(api, "https://damaged.test/")
+            add_webhook(api, receiver.url)
+            queue(api)
+            api.database.write_now(
+                lambda db: db.execute("UPDATE webhooks SET kinds = '{' WHERE id = ?", (damaged.id,))
+            )
+            api.database.write_now(lambda db: db.execute("UPDATE events SET data = '{'"))
+            queue(api)
+            async with running(api):
+                await receiver.wait_for(2)
+
     async def test_an_endpoint_that_we_fail_at_goes_on_later_and_the_others_at_once(
         self, api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -9,12 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.support.engine import Engine, configuration, running
-from tests.support.http_receiver import HttpReceiver
 from tests.support.receiver import Receiver
 
-LOOPBACK = '[webhooks]\nallow_private_targets = ["127.0.0.0/8"]\n'
 MESSAGE = b"From: a@sender.test\r\nSubject: still here\r\n\r\nhello\r\n"
-FAILURES, ERRORS = 'mailwright_job_failures_total{job="webhooks"}', "mailwright_errors_logged_total"
+FAILURES = 'mailwright_job_failures_total{job="automations"}'
+ERRORS = "mailwright_errors_logged_total"
 
 
 def write(engine: Engine, statement: str) -> None:
@@ -34,22 +33,24 @@ def metrics(engine: Engine) -> str:
 
 
 async def test_a_job_that_fails_leaves_doors_and_deliveries_alone(tmp_path: Path) -> None:
-    async with Receiver() as receiver, HttpReceiver() as hooks:
+    async with Receiver() as receiver:
         routes = {"*": f"smtp://{receiver.address}:{receiver.port}"}
-        config = configuration(routing=routes, processes=1) + LOOPBACK
-        async with running(tmp_path, config) as engine:
-            created = await engine.call("POST", "/v1/webhooks", {"url": hooks.url})
-            assert created.status == 200
+        async with running(tmp_path, configuration(routing=routes, processes=1)) as engine:
+            steps = [{"type": "tag", "add": ["seen"]}]
+            wish = {"name": "a", "trigger": {"type": "contact.created"}, "steps": steps}
+            assert (await engine.call("POST", "/v1/automations", wish)).status == 200
             assert await figure(engine, FAILURES) == 0
-            write(engine, "UPDATE webhooks SET kinds = '{', revision = revision + 1")
+            write(engine, "UPDATE counters SET value = '{' WHERE name = 'automations'")
+            contact = await engine.call("PUT", "/v1/contacts", {"email": "b@dest.test"})
             await engine.submit(MESSAGE, "a@sender.test", "b@dest.test")
             await receiver.wait_for(1)
             while not await figure(engine, FAILURES):
                 await engine.submit(MESSAGE, "a@sender.test", "b@dest.test")
-            write(engine, "UPDATE webhooks SET kinds = NULL, revision = revision + 1")
-            await hooks.wait_for(2)
-            async with asyncio.timeout(10):
+            write(engine, "UPDATE counters SET value = 0 WHERE name = 'automations'")
+            async with asyncio.timeout(30):
+                while contact.body["tags"] != ["seen"]:
+                    contact = await engine.call("GET", "/v1/contacts/b@dest.test")
                 while not await figure(engine, ERRORS):  # it is shown once a second
                     pass
             assert await engine.stop() == 0
-            assert "webhooks failed, and will begin anew" in engine.log()
+            assert "automations failed, and will begin anew" in engine.log()

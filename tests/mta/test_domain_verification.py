@@ -162,6 +162,20 @@ async def test_one_at_which_we_fail_holds_up_no_other(
     assert rig.domain("bad.test").standing.status is DomainStatus.NOT_STARTED
 
 
+async def test_a_damaged_domain_does_not_keep_the_others_from_their_looks(rig: Rig) -> None:
+    for name in ("bad.test", "a.test"):
+        await rig.add(name)
+    await rig.database.write(
+        lambda db: db.execute("UPDATE domains SET created_at = '{' WHERE name = 'bad.test'")
+    )
+    rig.publish()
+    rig.now += DAY
+    await rig.verifier._look_at_due()
+    assert rig.domain().standing.status is DomainStatus.VERIFIED
+    due = rig.database.read_now(lambda db: domain_checks.due(db, rig.now, limit=9))
+    assert due == []
+
+
 async def test_a_kick_brings_the_next_look_forward(rig: Rig) -> None:
     await rig.add("a.test")
     rig.publish()

@@ -169,6 +169,21 @@ def test_no_event_is_forgotten_before_it_is_counted(connection: Connection) -> N
     assert totals(connection, SCOPE, "queued") == {"queued": 6}
 
 
+def test_what_is_damaged_counts_without_details_and_is_forgotten(connection: Connection) -> None:
+    fill(connection)
+    connection.execute("UPDATE events SET data = '{' WHERE kind = 'bounced'")
+    connection.execute("UPDATE messages SET tags = '[' WHERE tags <> '[]'")
+    connection.execute("UPDATE events SET data = '' WHERE kind = 'queued'")
+    count_up(connection)
+    assert totals(connection, SCOPE, "bounced", "queued") == {"bounced": 1, "queued": 5}
+    assert len(events.read(connection, after=0, limit=99)) == 9
+    much_later = NOW + 99 * DAY
+    pruned = retention.prune(
+        connection, bodies_before=much_later, events_before=much_later, limit=100
+    )
+    assert (pruned.events, pruned.messages) == (9, 3)
+
+
 def test_old_hours_are_forgotten_in_steps(connection: Connection) -> None:
     fill(connection)
     count_up(connection)
